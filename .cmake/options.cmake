@@ -1,0 +1,55 @@
+# Everything beside the libraries is built only when this is the top-level project.
+option(TRUNKLINE_BUILD_RUNTIME "Build trunkline::runtime (needs spdlog)" ON)
+option(TRUNKLINE_BUILD_TESTS "Build the tests (needs Catch2)" ${PROJECT_IS_TOP_LEVEL})
+option(TRUNKLINE_BUILD_EXAMPLES "Build the examples" ${PROJECT_IS_TOP_LEVEL})
+option(TRUNKLINE_BUILD_STRESS "Build trunkline-stress (needs Boost.JSON and CLI11)" ${PROJECT_IS_TOP_LEVEL})
+option(TRUNKLINE_BUILD_BENCH "Build trunkline-bench (needs Boost.JSON and CLI11)" ${PROJECT_IS_TOP_LEVEL})
+option(TRUNKLINE_INSTALL "Install the libraries, their headers and the CMake package" ${PROJECT_IS_TOP_LEVEL})
+option(TRUNKLINE_WARNINGS_AS_ERRORS "A warning in our own sources ends the build" ${PROJECT_IS_TOP_LEVEL})
+option(TRUNKLINE_COVERAGE "Count the lines and branches that run" OFF)
+set(TRUNKLINE_SANITIZE "" CACHE STRING "Sanitizers, comma separated: address,undefined or thread")
+
+if(PROJECT_IS_TOP_LEVEL)
+  if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+    set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
+  endif()
+  find_program(TRUNKLINE_CCACHE ccache)
+  if(TRUNKLINE_CCACHE AND NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
+    set(CMAKE_CXX_COMPILER_LAUNCHER "${TRUNKLINE_CCACHE}")
+  endif()
+endif()
+
+# How our own sources are compiled. Private to each target: users of the libraries never get these.
+add_library(trunkline_warnings INTERFACE)
+target_compile_options(trunkline_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion)
+if(TRUNKLINE_WARNINGS_AS_ERRORS)
+  target_compile_options(trunkline_warnings INTERFACE -Werror)
+endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  if(CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+    # g++ 12 warns falsely about coroutine frames that Asio's awaitable allocates through its own operator new.
+    target_compile_options(trunkline_warnings INTERFACE -Wno-mismatched-new-delete)
+  endif()
+  if(TRUNKLINE_SANITIZE MATCHES "thread")
+    # Asio uses atomic_thread_fence, which the thread sanitizer of g++ does not model; no false report came of it.
+    target_compile_options(trunkline_warnings INTERFACE -Wno-tsan)
+  endif()
+endif()
+
+# What must be the same in every object of one program: sanitizers and coverage. Reaches consumers in this build tree,
+# and is not exported.
+add_library(trunkline_instrumentation INTERFACE)
+if(TRUNKLINE_SANITIZE)
+  # -O1 keeps the instrumented tests quick; -g1 is enough for a stack with lines and halves the link.
+  set(flags -fsanitize=${TRUNKLINE_SANITIZE} -fno-sanitize-recover=all)
+  if(CMAKE_CXX_COMPILER_ID MATCHES "Clang" AND TRUNKLINE_SANITIZE MATCHES "undefined")
+    # clang reports calls through Asio's type-erased function pointers, which are sound.
+    list(APPEND flags -fno-sanitize=function)
+  endif()
+  target_compile_options(trunkline_instrumentation INTERFACE ${flags} -fno-omit-frame-pointer -O1 -g1)
+  target_link_options(trunkline_instrumentation INTERFACE ${flags})
+endif()
+if(TRUNKLINE_COVERAGE)
+  target_compile_options(trunkline_instrumentation INTERFACE --coverage -fprofile-abs-path -fprofile-update=atomic -O0)
+  target_link_options(trunkline_instrumentation INTERFACE --coverage)
+endif()

@@ -1,0 +1,50 @@
+# One list of sources for each folder, kept up to date when files come and go.
+function(trunkline_sources out)
+  file(GLOB found CONFIGURE_DEPENDS ${ARGN})
+  set(${out} ${found} PARENT_SCOPE)
+endfunction()
+
+# What every target of ours shares: the language, the warnings, the instrumentation.
+function(trunkline_configure target)
+  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:trunkline_warnings>
+                                  PUBLIC $<BUILD_INTERFACE:trunkline_instrumentation>)
+endfunction()
+
+# trunkline_add_library(pool EXPORT pool SOURCES … HEADERS … DEPENDS …)
+# makes trunkline_pool with the alias trunkline::pool; without sources it is an interface library.
+function(trunkline_add_library name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "EXPORT" "SOURCES;HEADERS;DEPENDS;PRIVATE_DEPENDS")
+  set(target trunkline_${name})
+  if(arg_SOURCES)
+    add_library(${target} STATIC ${arg_SOURCES})
+    trunkline_configure(${target})
+    set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+    target_include_directories(${target} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/src)
+    target_link_libraries(${target} PUBLIC ${arg_DEPENDS} PRIVATE ${arg_PRIVATE_DEPENDS})
+    set(scope PUBLIC)
+  else()
+    add_library(${target} INTERFACE)
+    target_compile_features(${target} INTERFACE cxx_std_20)
+    target_link_libraries(${target} INTERFACE ${arg_DEPENDS} $<BUILD_INTERFACE:trunkline_instrumentation>)
+    set(scope INTERFACE)
+  endif()
+  add_library(trunkline::${name} ALIAS ${target})
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
+  target_sources(${target} ${scope} FILE_SET HEADERS BASE_DIRS ${CMAKE_CURRENT_SOURCE_DIR}/include FILES ${arg_HEADERS})
+  if(TRUNKLINE_INSTALL)
+    install(TARGETS ${target} EXPORT trunkline-${arg_EXPORT} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+            FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+  endif()
+endfunction()
+
+# trunkline_add_program(name SOURCES … DEPENDS …); nothing without sources. The target exists afterwards only if made.
+function(trunkline_add_program name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;DEPENDS")
+  if(arg_SOURCES)
+    add_executable(${name} ${arg_SOURCES})
+    trunkline_configure(${name})
+    target_link_libraries(${name} PRIVATE ${arg_DEPENDS})
+  endif()
+endfunction()
