@@ -1,0 +1,67 @@
+#pragma once
+
+#include <trunkline/parameters.hpp>
+#include <trunkline/result.hpp>
+
+#include <boost/asio/awaitable.hpp>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace trunkline {
+
+namespace pg {
+class session;
+}
+
+/// One session with the server, as a lease hands it out. It runs one operation at a time; a second one meanwhile fails
+/// with `pool_errc::operation_in_progress` and harms nothing. Any thread may use it, one at a time. It is valid as
+/// long as its lease.
+///
+/// Cancellation (terminal, and with it partial and total): the operation completes at once with
+/// `boost::asio::error::operation_aborted`, the server is asked to stop, and the connection is closed when the lease ends.
+class connection {
+public:
+    connection(const connection&) = delete;
+    connection& operator=(const connection&) = delete;
+
+    /// Runs one statement with its parameters `$1 …` in the binary format and gives its rows. Statement and parameters
+    /// are copied before the first suspension. Throws `error`: a `sqlstate` of the server's, a `pool_errc`, or
+    /// `operation_aborted`. After a server's error the connection goes on.
+    template <typename... Args>
+    boost::asio::awaitable<result> query(std::string_view sql, Args&&... args) {
+        auto values = detail::collect<Args...>(args...);
+        return run(std::string{sql}, std::move(values));
+    }
+    /// The same with a list of parameters that is put together at run time.
+    boost::asio::awaitable<result> query(std::string_view sql, parameters values) {
+        return run(std::string{sql}, std::move(values));
+    }
+
+    /// Runs one statement and gives the number of rows that it touched. Otherwise like `query`.
+    template <typename... Args>
+    boost::asio::awaitable<std::uint64_t> execute(std::string_view sql, Args&&... args) {
+        return count(query(sql, std::forward<Args>(args)...));
+    }
+
+    /// The server's process for this session, as `pg_stat_activity.pid` shows it.
+    [[nodiscard]] int backend_pid() const noexcept;
+    /// What the server reports of a parameter (`server_version`, `TimeZone`, …); empty if it does not report that one.
+    [[nodiscard]] std::string server_parameter(const char* name) const;
+
+protected:
+    connection() = default;
+    ~connection() = default;
+
+private:
+
+    boost::asio::awaitable<result> run(std::string sql, parameters values);
+    static boost::asio::awaitable<std::uint64_t> count(boost::asio::awaitable<result> running);
+
+protected:
+    std::shared_ptr<pg::session> session_;
+};
+
+}  // namespace trunkline

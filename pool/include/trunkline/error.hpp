@@ -1,0 +1,123 @@
+#pragma once
+
+#include <trunkline/sqlstate.hpp>
+#include <trunkline/stats.hpp>
+
+#include <boost/system/system_error.hpp>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace trunkline {
+
+using boost::system::error_code;
+
+/// What the pool itself says, the server having said nothing.
+enum class pool_errc {
+    acquire_timeout = 1,    ///< no connection within the time given: see the counts; shed load, or raise `size.max`
+    queue_full,             ///< `acquire.max_waiting` callers wait already: shed load
+    closed,                 ///< the pool is closed or was closed meanwhile: stop asking
+    unavailable,            ///< no connection can be opened, and waiting would not help: see `last_connect_error()`
+    connect_timeout,        ///< a dial took longer than `connect.timeout`: is the server reachable?
+    host_not_found,         ///< a host's name could not be resolved
+    connect_failed,         ///< the network, TLS or libpq refused the connection; the message says which
+    connection_lost,        ///< the connection broke while a statement was under way; its outcome is unknown
+    operation_in_progress,  ///< the connection runs another statement: await one before you start the next
+    lease_empty,            ///< the lease holds no connection: it was released, moved from, or never filled
+    too_large,              ///< a statement or parameter is longer than the protocol allows; nothing was sent
+    invalid_text,           ///< a statement or text parameter holds a NUL byte; nothing was sent
+    too_many_parameters,    ///< more than 65,535 parameters; nothing was sent
+    unsupported_statement,  ///< COPY through `query()`; the connection was closed
+    wrong_type,             ///< a column's type does not fit the C++ type asked for
+    unexpected_null,        ///< NULL, and the C++ type asked for has no room for it: use `std::optional`
+    no_such_column,         ///< the result has no column of that name or number
+    value_out_of_range,     ///< the value does not fit the C++ type asked for
+};
+
+/// What to do about an error, whoever raised it: compare an `error_code` with these.
+enum class errc {
+    retryable = 1,      ///< the same work, done again from its start, may well succeed (40001, 40P01, …)
+    connection_lost,    ///< the session is gone; what was under way may or may not have happened
+    overloaded,         ///< too much work for what there is: slow down (53xxx, acquire_timeout, queue_full)
+    login_refused,      ///< user, password or database are wrong: retrying does not help (28xxx, 3D000)
+    server_unavailable, ///< the server cannot be reached, starts or stops: wait
+};
+
+const boost::system::error_category& pool_category() noexcept;
+const boost::system::error_category& condition_category() noexcept;
+
+inline error_code make_error_code(pool_errc code) noexcept { return {static_cast<int>(code), pool_category()}; }
+inline boost::system::error_condition make_error_condition(errc condition) noexcept {
+    return {static_cast<int>(condition), condition_category()};
+}
+
+/// What a server (or libpq) says about an error. Fields that it did not send are empty.
+struct diagnostics {
+    std::string severity;    ///< ERROR, FATAL, PANIC; for a notice WARNING, NOTICE, …
+    std::string sqlstate;    ///< five characters
+    std::string message;     ///< the primary message
+    std::string detail;      ///< more about it
+    std::string hint;        ///< what to do
+    std::string constraint;  ///< the constraint that refused
+    std::string schema;      ///< of the object concerned
+    std::string table;       ///< the table concerned
+    std::string column;      ///< the column concerned
+    int position = 0;        ///< character of the statement where the error is, from 1; 0: not known
+};
+
+/// Any failure of Trunkline's: an `error_code` and what the server said. Its `what()` is the whole story in one line.
+class error : public boost::system::system_error {
+public:
+    error(error_code code, diagnostics what_the_server_said);
+    error(error_code code, const std::string& context, diagnostics what_the_server_said = {});
+
+    [[nodiscard]] std::string_view sqlstate() const noexcept { return said_->sqlstate; }
+    [[nodiscard]] std::string_view message() const noexcept { return said_->message; }
+    [[nodiscard]] std::string_view detail() const noexcept { return said_->detail; }
+    [[nodiscard]] std::string_view hint() const noexcept { return said_->hint; }
+    [[nodiscard]] std::string_view constraint() const noexcept { return said_->constraint; }
+    [[nodiscard]] int position() const noexcept { return said_->position; }
+    [[nodiscard]] const diagnostics& server_diagnostics() const noexcept { return *said_; }
+
+private:
+    std::shared_ptr<const diagnostics> said_;  // shared, so that copying the exception cannot throw
+};
+
+/// The latest dial that failed.
+struct connect_failure {
+    error_code code;                               ///< a `sqlstate`, a `pool_errc` or the system's
+    std::string message;                           ///< the server's or the network's own words, with the host
+    std::string sqlstate;                          ///< empty if no server answered
+    std::chrono::steady_clock::time_point when{};  ///< when it failed
+};
+
+/// Why `acquire` gave no lease. `what()` carries the reason, the wait, the counts and the last connect error.
+class acquire_error : public error {
+public:
+    acquire_error(pool_errc reason, std::string_view pool_name, std::chrono::nanoseconds waited, const pool_counts& counts,
+                  std::shared_ptr<const connect_failure> last);
+
+    [[nodiscard]] pool_errc reason() const noexcept { return reason_; }
+    /// From the call to the failure.
+    [[nodiscard]] std::chrono::nanoseconds waited() const noexcept { return waited_; }
+    /// The latest failed dial since the last that succeeded, or null if there was none.
+    [[nodiscard]] const connect_failure* last_connect_error() const noexcept { return last_.get(); }
+    /// How the pool stood at the moment of the failure.
+    [[nodiscard]] const pool_counts& stats() const noexcept { return counts_; }
+
+private:
+    pool_errc reason_;
+    std::chrono::nanoseconds waited_;
+    pool_counts counts_;
+    std::shared_ptr<const connect_failure> last_;
+};
+
+}  // namespace trunkline
+
+template <>
+struct boost::system::is_error_code_enum<trunkline::pool_errc> : std::true_type {};
+template <>
+struct boost::system::is_error_condition_enum<trunkline::errc> : std::true_type {};

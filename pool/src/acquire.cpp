@@ -1,0 +1,203 @@
+#include "acquire.hpp"
+
+#include "pool_impl.hpp"
+#include "suspension.hpp"
+
+#include <boost/asio/any_completion_executor.hpp>
+#include <boost/asio/bind_allocator.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/error.hpp>
+
+namespace trunkline::detail {
+
+namespace {
+
+namespace asio = boost::asio;
+
+/// A coroutine in the queue: a part of `acquire_from`'s frame.
+struct sleeping_acquire final : acquire_operation {
+    explicit sleeping_acquire(pool_impl& from) : pool{from}, since{std::chrono::steady_clock::now()} {
+        tell = [](acquire_operation& op) { static_cast<sleeping_acquire&>(op).sleeper.post(); };
+        drop = [](acquire_operation& op) noexcept { static_cast<sleeping_acquire&>(op).sleeper.drop(); };
+    }
+    /// A grant that its caller did not live to see goes on to the next.
+    ~sleeping_acquire() {
+        if (granted != nullptr) {
+            pool.take_back(*static_cast<pooled_connection*>(granted->connection), false);
+        }
+    }
+
+    void begin(std::chrono::milliseconds timeout) {
+        if (auto slot = sleeper.slot(); slot.is_connected()) {
+            // Emitted on the coroutine's own executor, so that it cannot meet the wake-up; it may meet the grant, and
+            // then the core finds `this` settled.
+            slot.assign([this](asio::cancellation_type) { pool.cancel(*this); });
+        }
+        pool.wait(*this, since, timeout);
+    }
+
+    lease take() noexcept {
+        auto& lent = pool.granted(*this, since);
+        granted = nullptr;
+        return pooled_connection::lend(lent);
+    }
+
+    [[noreturn]] void refuse() {
+        pool.count_wait(since);
+        if (result == core::outcome::cancelled) {
+            throw error{asio::error::operation_aborted, "acquire"};
+        }
+        throw acquire_error{reason_of(result), pool.settings()->name, std::chrono::steady_clock::now() - since, why->counts,
+                            why->last};
+    }
+
+    pool_impl& pool;
+    const core::time_point since;
+    suspension sleeper;
+};
+
+/// A callback in the queue: a block of its own, from the handler's allocator.
+struct waiting_callback final : acquire_operation {
+    using allocator = asio::associated_allocator_t<acquire_handler>;
+    using own_allocator = std::allocator_traits<allocator>::rebind_alloc<waiting_callback>;
+
+    waiting_callback(std::shared_ptr<pool_impl> from, acquire_handler whom, diagnostics* into)
+        : pool{std::move(from)},
+          handler{std::move(whom)},
+          executor{asio::prefer(asio::get_associated_executor(handler, pool->executor()),
+                                asio::execution::outstanding_work.tracked)},
+          story{into},
+          since{std::chrono::steady_clock::now()} {
+        tell = [](acquire_operation& op) { post(static_cast<waiting_callback&>(op)); };
+        drop = [](acquire_operation& op) noexcept { destroy(static_cast<waiting_callback&>(op)); };
+    }
+
+    static waiting_callback& make(std::shared_ptr<pool_impl> from, acquire_handler whom, diagnostics* into) {
+        own_allocator memory{asio::get_associated_allocator(whom)};
+        auto* const room = std::allocator_traits<own_allocator>::allocate(memory, 1);
+        return *std::construct_at(room, std::move(from), std::move(whom), into);
+    }
+
+    /// The allocator belongs to the handler, so that the handler must outlive the block.
+    static acquire_handler dismantle(waiting_callback& op) noexcept {
+        auto whom = std::move(op.handler);
+        own_allocator memory{asio::get_associated_allocator(whom)};
+        std::destroy_at(&op);
+        std::allocator_traits<own_allocator>::deallocate(memory, &op, 1);
+        return whom;
+    }
+
+    static void destroy(waiting_callback& op) noexcept { [[maybe_unused]] const auto dropped = dismantle(op); }
+
+    /// Destroys the block, granted or not, should the executor drop it.
+    struct deleter {
+        void operator()(waiting_callback* op) const noexcept { destroy(*op); }
+    };
+
+    static void post(waiting_callback& op) {
+        // A type-erased completion executor only dispatches: the pool's own queue makes it a post.
+        const auto allocator = asio::get_associated_allocator(op.handler);
+        const auto queue = op.pool->executor();
+        auto hop = [mine = std::unique_ptr<waiting_callback, deleter>{&op}, allocator]() mutable {
+            const auto executor = mine->executor;
+            auto finish = [mine = std::move(mine)]() mutable { complete(std::move(mine)); };
+            asio::dispatch(executor, asio::bind_allocator(allocator, std::move(finish)));
+        };
+        asio::post(queue, asio::bind_allocator(allocator, std::move(hop)));
+    }
+
+    static void complete(std::unique_ptr<waiting_callback, deleter> op) {
+        if (auto slot = asio::get_associated_cancellation_slot(op->handler); slot.is_connected()) {
+            slot.clear();
+        }
+        lease lent;
+        if (op->result == core::outcome::granted) {
+            lent = pooled_connection::lend(op->pool->granted(*op, op->since));
+            op->granted = nullptr;
+        } else {
+            op->pool->count_wait(op->since);
+            op->explain();
+        }
+        const auto code = error_of(op->result);
+        auto told = dismantle(*op.release());  // its memory is free before the handler asks for some
+        std::move(told)(code, std::move(lent));
+    }
+
+    void explain() const {
+        if (story == nullptr || result == core::outcome::cancelled) {
+            return;
+        }
+        const acquire_error full{reason_of(result), pool->settings()->name, std::chrono::steady_clock::now() - since,
+                                 why->counts, why->last};
+        *story = full.server_diagnostics();
+        story->message = full.what();
+    }
+
+    void begin(std::chrono::milliseconds timeout) {
+        if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected()) {
+            slot.assign([this](asio::cancellation_type) { pool->cancel(*this); });
+        }
+        const auto keep = pool;  // the block may be gone before `wait` returns
+        keep->wait(*this, since, timeout);
+    }
+
+    ~waiting_callback() {
+        if (granted != nullptr) {
+            pool->take_back(*static_cast<pooled_connection*>(granted->connection), false);
+        }
+    }
+
+    std::shared_ptr<pool_impl> pool;
+    acquire_handler handler;
+    asio::any_completion_executor executor;  // keeps its context's run() busy meanwhile
+    diagnostics* story;
+    core::time_point since;
+};
+
+}  // namespace
+
+pool_errc reason_of(core::outcome how) noexcept {
+    switch (how) {
+    case core::outcome::timed_out: return pool_errc::acquire_timeout;
+    case core::outcome::queue_full: return pool_errc::queue_full;
+    case core::outcome::unavailable: return pool_errc::unavailable;
+    case core::outcome::pending:
+    case core::outcome::granted:
+    case core::outcome::cancelled:
+    case core::outcome::closed: break;
+    }
+    return pool_errc::closed;
+}
+
+error_code error_of(core::outcome how) noexcept {
+    switch (how) {
+    case core::outcome::granted: return {};
+    case core::outcome::cancelled: return asio::error::operation_aborted;
+    case core::outcome::pending:
+    case core::outcome::timed_out:
+    case core::outcome::queue_full:
+    case core::outcome::unavailable:
+    case core::outcome::closed: break;
+    }
+    return reason_of(how);
+}
+
+asio::awaitable<lease> acquire_from(const std::shared_ptr<pool_impl>& impl, acquire_options options) {
+    if (auto* const free = impl->try_acquire()) {
+        co_return pooled_connection::lend(*free);
+    }
+    const auto keep = impl;  // the pool object may go away while we wait
+    sleeping_acquire op{*keep};
+    const auto begin = [&op, &options] { op.begin(options.timeout); };
+    co_await op.sleeper.until(begin);
+    if (op.result != core::outcome::granted) {
+        op.refuse();
+    }
+    co_return op.take();
+}
+
+void begin_acquire(const std::shared_ptr<pool_impl>& impl, acquire_options options, diagnostics* why, acquire_handler handler) {
+    waiting_callback::make(impl, std::move(handler), why).begin(options.timeout);
+}
+
+}  // namespace trunkline::detail

@@ -1,0 +1,65 @@
+#include <trunkline/connection.hpp>
+
+#include "pg/session.hpp"
+#include "suspension.hpp"
+
+#include <trunkline/error.hpp>
+
+#include <boost/asio/cancellation_type.hpp>
+
+#include <cassert>
+
+namespace trunkline {
+
+namespace {
+
+/// A statement under way, in the frame of `connection::run`. That frame must stay under 1,020 bytes, or Asio takes each
+/// from malloc instead of its own recycler.
+struct running : pg::operation {
+    running() noexcept {
+        complete = [](pg::operation& self) { static_cast<running&>(self).sleeper.dispatch(); };
+        drop = [](pg::operation& self) noexcept { static_cast<running&>(self).sleeper.drop(); };
+    }
+
+    void cancel_by_slot(const std::shared_ptr<pg::session>& session) {
+        if (auto slot = sleeper.slot(); slot.is_connected()) {
+            slot.assign([this, session](boost::asio::cancellation_type) { session->cancel(*this); });
+        }
+    }
+
+    detail::suspension sleeper;
+};
+
+}  // namespace
+
+boost::asio::awaitable<result> connection::run(std::string sql, parameters values) {
+    assert(session_ != nullptr);
+    running statement;
+    statement.sql = sql;
+    statement.values = &values;
+    co_await statement.sleeper.until([&] {
+        // A copy of its own: the frame and the lease may be gone before `start` has returned.
+        const auto session = session_;
+        statement.cancel_by_slot(session);
+        session->start(statement);
+    });
+    if (statement.code) {
+        throw error{statement.code, std::move(statement.said)};
+    }
+    co_return std::move(statement.rows);
+}
+
+boost::asio::awaitable<std::uint64_t> connection::count(boost::asio::awaitable<result> running) {
+    const result done = co_await std::move(running);
+    co_return done.rows_affected();
+}
+
+int connection::backend_pid() const noexcept {
+    return session_->backend_pid();
+}
+
+std::string connection::server_parameter(const char* name) const {
+    return session_->server_parameter(name);
+}
+
+}  // namespace trunkline

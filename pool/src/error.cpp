@@ -1,0 +1,106 @@
+#include <trunkline/error.hpp>
+
+#include <cstdio>
+#include <utility>
+
+namespace trunkline {
+
+namespace {
+
+class pool_category_impl final : public boost::system::error_category {
+public:
+    const char* name() const noexcept override { return "trunkline"; }
+    std::string message(int value) const override {
+        switch (static_cast<pool_errc>(value)) {
+        case pool_errc::acquire_timeout: return "acquire timed out";
+        case pool_errc::queue_full: return "too many callers wait already";
+        case pool_errc::closed: return "the pool is closed";
+        case pool_errc::unavailable: return "no connection can be opened";
+        case pool_errc::connect_timeout: return "connect timed out";
+        case pool_errc::host_not_found: return "host not found";
+        case pool_errc::connect_failed: return "connect failed";
+        case pool_errc::connection_lost: return "connection lost";
+        case pool_errc::operation_in_progress: return "the connection runs another operation";
+        case pool_errc::lease_empty: return "the lease holds no connection";
+        case pool_errc::too_large: return "statement or parameter too large";
+        case pool_errc::invalid_text: return "text holds a NUL byte";
+        case pool_errc::too_many_parameters: return "more than 65535 parameters";
+        case pool_errc::unsupported_statement: return "COPY cannot run through query()";
+        case pool_errc::wrong_type: return "wrong type";
+        case pool_errc::unexpected_null: return "unexpected NULL";
+        case pool_errc::no_such_column: return "no such column";
+        case pool_errc::value_out_of_range: return "value out of range";
+        }
+        return "unknown error";
+    }
+};
+
+std::string one_line(const diagnostics& said) {
+    std::string text = said.severity;
+    text += text.empty() ? "" : ": ";
+    text += said.message;
+    if (!said.detail.empty()) {
+        text += "; detail: " + said.detail;
+    }
+    if (!said.hint.empty()) {
+        text += "; hint: " + said.hint;
+    }
+    return text;
+}
+
+std::string seconds(std::chrono::nanoseconds value) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.3f s", std::chrono::duration<double>(value).count());
+    return text;
+}
+
+std::string picture(const pool_counts& counts) {
+    return std::to_string(counts.total) + " of " + std::to_string(counts.max) + " connections: " +
+           std::to_string(counts.leased) + " leased, " + std::to_string(counts.idle) + " idle, " +
+           std::to_string(counts.connecting) + " connecting, " + std::to_string(counts.resetting) + " resetting, " +
+           std::to_string(counts.closing) + " closing; " + std::to_string(counts.waiting) + " callers waiting";
+}
+
+std::string story(std::string_view pool_name, std::chrono::nanoseconds waited, const pool_counts& counts,
+                  const connect_failure* last) {
+    std::string text = "pool \"" + std::string{pool_name} + "\", after " + seconds(waited) + ", " + picture(counts);
+    if (last != nullptr) {
+        const auto age = std::chrono::steady_clock::now() - last->when;
+        text += "; last connect error " + seconds(age) + " ago: " + last->message;
+        text += last->sqlstate.empty() ? "" : " (SQLSTATE " + last->sqlstate + ")";
+    }
+    return text;
+}
+
+diagnostics words_of(const connect_failure* last) {
+    diagnostics said;
+    if (last != nullptr) {
+        said.message = last->message;
+        said.sqlstate = last->sqlstate;
+    }
+    return said;
+}
+
+}  // namespace
+
+const boost::system::error_category& pool_category() noexcept {
+    static const pool_category_impl category;
+    return category;
+}
+
+error::error(error_code code, diagnostics what_the_server_said)
+    : system_error{code, one_line(what_the_server_said)},
+      said_{std::make_shared<const diagnostics>(std::move(what_the_server_said))} {}
+
+error::error(error_code code, const std::string& context, diagnostics what_the_server_said)
+    : system_error{code, context}, said_{std::make_shared<const diagnostics>(std::move(what_the_server_said))} {}
+
+acquire_error::acquire_error(pool_errc reason, std::string_view pool_name, std::chrono::nanoseconds waited,
+                             const pool_counts& counts, std::shared_ptr<const connect_failure> last)
+    : error{reason, story(pool_name, waited, counts, last.get()), words_of(last.get())},
+      reason_{reason},
+      waited_{waited},
+      counts_{counts},
+      last_{std::move(last)} {}
+
+}  // namespace trunkline

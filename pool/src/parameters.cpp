@@ -1,0 +1,41 @@
+#include <trunkline/parameters.hpp>
+
+#include <trunkline/error.hpp>
+
+#include <string>
+
+namespace trunkline {
+
+void parameters::add_null() {
+    entries_.push_back({});
+}
+
+void parameters::add_text(std::string_view text) {
+    const auto offset = bytes_.size();
+    append(std::as_bytes(std::span{text.data(), text.size()}));
+    bytes_.push_back(std::byte{0});  // libpq takes text up to its NUL
+    entries_.push_back({0, static_cast<std::uint32_t>(offset), static_cast<std::int32_t>(text.size()), false});
+}
+
+void parameters::add_binary(std::uint32_t type, std::span<const std::byte> bytes) {
+    const auto offset = bytes_.size();
+    append(bytes);
+    entries_.push_back({type, static_cast<std::uint32_t>(offset), static_cast<std::int32_t>(bytes.size()), true});
+}
+
+void parameters::clear() noexcept {
+    entries_.clear();
+    bytes_.clear();
+}
+
+void parameters::append(std::span<const std::byte> bytes) {
+    // The server takes 1 GiB in one statement; up to twice that, the entries' offsets and lengths cannot overflow.
+    constexpr std::size_t most_bytes = 0x7fff'ffff;
+    if (bytes.size() >= most_bytes - bytes_.size()) {
+        throw error{pool_errc::too_large, "parameter $" + std::to_string(entries_.size() + 1) + " has " +
+                                              std::to_string(bytes.size()) + " bytes; the server takes 1 GiB in one statement"};
+    }
+    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+}
+
+}  // namespace trunkline

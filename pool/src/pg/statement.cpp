@@ -1,0 +1,115 @@
+#include "statement.hpp"
+
+#include "diagnosis.hpp"
+
+#include <boost/container/small_vector.hpp>
+
+#include <cstring>
+#include <string>
+
+namespace trunkline::pg {
+
+namespace {
+
+// The server refuses, and ends the session over, a message longer than its MaxAllocSize (1 GiB - 1).
+constexpr std::size_t longest_message = 0x3fff'ffff;
+constexpr std::size_t most_parameters = 65'535;  // the protocol counts them in 16 bits
+
+bool holds_nul(const char* text, std::size_t length) {
+    return std::memchr(text, 0, length) != nullptr;
+}
+
+}  // namespace
+
+void fail(operation& what, error_code code, diagnostics said) {
+    what.code = code;
+    what.said = std::move(said);
+    what.rows = result{};
+}
+
+error_code check_statement(const operation& what, diagnostics& said) {
+    const auto refuse = [&](pool_errc why, std::string message) {
+        said.message = std::move(message);
+        return error_code{why};
+    };
+    if (holds_nul(what.sql.data(), what.sql.size())) {
+        return refuse(pool_errc::invalid_text, "the statement holds a NUL byte");
+    }
+    const std::size_t count = what.values != nullptr ? what.values->size() : 0;
+    if (count > most_parameters) {
+        return refuse(pool_errc::too_many_parameters,
+                      std::to_string(count) + " parameters; the protocol takes " + std::to_string(most_parameters));
+    }
+    const std::size_t bytes = what.values != nullptr ? what.values->bytes().size() : 0;
+    constexpr std::size_t frame = 64;  // more than the fixed parts of Parse and Bind
+    if (what.sql.size() + 4 * count + frame > longest_message || bytes + 8 * count + frame > longest_message) {
+        return refuse(pool_errc::too_large, "the statement has " + std::to_string(what.sql.size()) + " bytes and its parameters " +
+                                                std::to_string(bytes) + "; the server takes 1 GiB of each");
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+        const auto& one = what.values->entries()[i];
+        const auto* const text = reinterpret_cast<const char*>(what.values->bytes().data()) + one.offset;
+        if (!one.binary && one.length > 0 && holds_nul(text, static_cast<std::size_t>(one.length))) {
+            return refuse(pool_errc::invalid_text, "parameter $" + std::to_string(i + 1) + " holds a NUL byte, which text cannot; send bytea");
+        }
+    }
+    return {};
+}
+
+bool send_statement(PGconn* to, const operation& what) {
+    constexpr int binary = 1;
+    boost::container::small_vector<Oid, 8> types;
+    boost::container::small_vector<const char*, 8> values;
+    boost::container::small_vector<int, 8> lengths;
+    boost::container::small_vector<int, 8> formats;
+    if (what.values != nullptr) {
+        const auto* const bytes = reinterpret_cast<const char*>(what.values->bytes().data());
+        for (const auto& one : what.values->entries()) {
+            types.push_back(one.type);
+            // An empty list of bytes has no address, and libpq takes null for NULL.
+            values.push_back(one.length < 0 ? nullptr : bytes != nullptr ? bytes + one.offset : "");
+            lengths.push_back(one.length);
+            formats.push_back(one.binary ? binary : 0);
+        }
+    }
+    // The statement is followed by a NUL: `operation::sql` says so.
+    return PQsendQueryParams(to, what.sql.data(), static_cast<int>(values.size()), types.data(), values.data(), lengths.data(),
+                             formats.data(), binary) == 1;
+}
+
+progress collect(PGconn* from, operation& into) {
+    while (PQisBusy(from) == 0) {
+        PGresult* const got = PQgetResult(from);
+        if (got == nullptr) {
+            return progress::ended;
+        }
+        result taken{got};
+        switch (PQresultStatus(got)) {
+        case PGRES_TUPLES_OK:
+        case PGRES_COMMAND_OK:
+        case PGRES_EMPTY_QUERY:
+            if (!into.code) {
+                into.rows = std::move(taken);
+            }
+            break;
+        case PGRES_COPY_IN:
+        case PGRES_COPY_OUT:
+        case PGRES_COPY_BOTH: {
+            diagnostics said;
+            said.message = "COPY cannot run through query(): the connection was closed";
+            fail(into, pool_errc::unsupported_statement, std::move(said));
+            return progress::unsupported;
+        }
+        default:
+            if (!into.code) {
+                auto said = diagnosis_of(got);
+                const auto code = code_of(said);
+                fail(into, code, std::move(said));
+            }
+            break;
+        }
+    }
+    return progress::waiting;
+}
+
+}  // namespace trunkline::pg

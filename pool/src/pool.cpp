@@ -1,0 +1,84 @@
+#include <trunkline/pool.hpp>
+
+#include "acquire.hpp"
+#include "pool_impl.hpp"
+#include "pool_service.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/query.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <utility>
+
+namespace trunkline {
+
+namespace asio = boost::asio;
+
+pool::pool(asio::any_io_executor executor, pool_settings settings, pool_hooks hooks)
+    : impl_{std::make_shared<detail::pool_impl>(std::move(executor), std::move(settings), std::move(hooks))} {
+    auto& context = asio::query(impl_->executor(), asio::execution::context);
+    asio::use_service<detail::pool_service>(context).add(impl_);
+}
+
+pool::~pool() {
+    impl_->abandon();
+}
+
+asio::awaitable<void> pool::start() {
+    const auto impl = impl_;
+    auto begin = [&impl](auto handler) { impl->start(detail::pool_impl::completion{std::move(handler)}); };
+    auto token = asio::as_tuple(asio::deferred);
+    const auto [code] = co_await asio::async_initiate<decltype(token), void(error_code)>(begin, token);
+    if (code) {
+        throw impl->start_error(code);
+    }
+}
+
+asio::awaitable<lease> pool::acquire(acquire_options options) {
+    return detail::acquire_from(impl_, options);
+}
+
+std::optional<lease> pool::try_acquire() noexcept {
+    auto* const free = impl_->try_acquire();
+    return free == nullptr ? std::nullopt : std::optional<lease>{detail::pooled_connection::lend(*free)};
+}
+
+void pool::begin_acquire(const std::shared_ptr<detail::pool_impl>& impl, acquire_options options, diagnostics* why,
+                         acquire_handler handler) {
+    detail::begin_acquire(impl, options, why, std::move(handler));
+}
+
+asio::awaitable<result> pool::query_with(std::shared_ptr<detail::pool_impl> impl, std::string sql, parameters values) {
+    const lease borrowed = co_await detail::acquire_from(impl, {});
+    co_return co_await borrowed->query(sql, std::move(values));
+}
+
+void pool::reconfigure(pool_settings settings) {
+    impl_->reconfigure(std::move(settings));
+}
+
+void pool::rotate() {
+    impl_->rotate();
+}
+
+asio::awaitable<void> pool::close(std::chrono::milliseconds grace) {
+    const auto impl = impl_;
+    auto begin = [&impl, &grace](auto handler) { impl->close(grace, detail::pool_impl::completion{std::move(handler)}); };
+    auto token = asio::as_tuple(asio::deferred);
+    co_await asio::async_initiate<decltype(token), void(error_code)>(begin, token);
+}
+
+pool_stats pool::stats() const noexcept {
+    return impl_->stats();
+}
+
+pool_settings pool::settings() const {
+    return *impl_->settings();
+}
+
+asio::any_io_executor pool::get_executor() const noexcept {
+    return impl_->executor();
+}
+
+}  // namespace trunkline

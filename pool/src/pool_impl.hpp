@@ -1,0 +1,110 @@
+#pragma once
+
+#include "acquire_operation.hpp"
+#include "guarded_machine.hpp"
+#include "metrics/sharded_histogram.hpp"
+#include "pg/dialer.hpp"
+#include "pool_timer.hpp"
+#include "pooled_connection.hpp"
+
+#include <trunkline/pool.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/any_completion_handler.hpp>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace trunkline::detail {
+
+/// Everything of a pool that leases, waiters and sessions may outlive the `pool` object with. It takes the core's
+/// actions and carries them out, under no lock.
+class pool_impl : public std::enable_shared_from_this<pool_impl> {
+public:
+    using completion = boost::asio::any_completion_handler<void(error_code)>;
+
+    pool_impl(boost::asio::any_io_executor executor, pool_settings settings, pool_hooks hooks);
+    pool_impl(const pool_impl&) = delete;
+    pool_impl& operator=(const pool_impl&) = delete;
+    ~pool_impl();
+
+    /// A connection at once, or null.
+    [[nodiscard]] pooled_connection* try_acquire() noexcept;
+    /// Queues `op` until its deadline; it may be told at once, but never inside this call.
+    void wait(acquire_operation& op, core::time_point now, std::chrono::milliseconds timeout);
+    /// `op`'s caller gives up; nothing happens if it has been settled.
+    void cancel(acquire_operation& op);
+    /// `op` is granted: its connection, the wait counted. Called by the caller's thread when it resumes.
+    [[nodiscard]] pooled_connection& granted(acquire_operation& op, core::time_point since) noexcept;
+    /// `op` ended without a connection: counts the wait.
+    void count_wait(core::time_point since) noexcept;
+
+    void take_back(pooled_connection& c, bool discard) noexcept;
+
+    /// Begins the warm-up; `done` is told at its end.
+    void start(completion done);
+    /// Begins to close, or closes sooner; `done` is told when every session has ended.
+    void close(std::chrono::milliseconds grace, completion done);
+    /// The pool object goes away.
+    void abandon() noexcept;
+    /// The execution context goes away: drops waiters and sessions without telling anybody.
+    void shutdown() noexcept;
+
+    void reconfigure(pool_settings settings);
+    void rotate();
+
+    [[nodiscard]] pool_stats stats() const noexcept;
+    [[nodiscard]] std::shared_ptr<const pool_settings> settings() const;
+    [[nodiscard]] std::shared_ptr<const connect_failure> last_connect_error() const;
+    /// What `start` throws.
+    [[nodiscard]] error start_error(const error_code& code) const;
+    [[nodiscard]] const boost::asio::any_io_executor& executor() const noexcept { return executor_; }
+
+private:
+    // what the core decided (pool_actions.cpp)
+    void carry_out(core::actions& decided);
+    void tell(core::waiter_list& settled);
+    void arm(core::time_point wake);
+    void on_timer();
+    void dial(core::slot& s);
+    void abort_dials() noexcept;
+    void on_dialed(core::slot& s, core::time_point began, pg::dialed what);
+    void on_open(core::slot& s, core::time_point began, pg::connection_handle opened);
+    void on_refused(core::slot& s, pg::dialed what);
+    void roll_back(core::slot& s);
+    void on_rolled_back(pooled_connection& c, bool well);
+    void close_connection(core::slot& s, core::leave_reason why);
+    void on_lost(core::slot& s, std::uint64_t serial, const error_code& code, const diagnostics& said);
+    void on_closed(core::slot& s);
+    void on_warmed(core::warm_up how);
+    void on_finished();
+    void complete(std::vector<completion>& which, error_code code);
+    void log(log_level level, const std::string& message) const noexcept;
+
+    const boost::asio::any_io_executor executor_;
+    const pool_hooks hooks_;
+    guarded_machine machine_;
+    pool_timer timer_;
+    std::atomic<std::chrono::milliseconds::rep> acquire_timeout_;  // in milliseconds; beside `settings_`, so that waiters need no lock
+    metrics::sharded_histogram waits_, uses_, dials_;
+
+    std::atomic<bool> closing_{false};
+
+    mutable std::mutex state_mutex_;  // guards what follows; nothing else is locked meanwhile
+    std::shared_ptr<const pool_settings> settings_;
+    std::shared_ptr<const pg::conninfo> where_;
+    std::shared_ptr<const connect_failure> last_connect_error_;
+    std::vector<completion> starters_;
+    std::vector<completion> closers_;
+    bool finished_ = false;
+    std::uint64_t serials_ = 0;
+
+    std::shared_ptr<pool_impl> while_lent_out_;  // under the core's lock: leases outlive the pool object
+    std::optional<pg::dialer> dialer_{std::in_place};            // empty once the execution context is gone
+};
+
+}  // namespace trunkline::detail
