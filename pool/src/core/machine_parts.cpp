@@ -199,7 +199,7 @@ slot& machine::vacant_slot() {
 }
 
 void machine::dial(actions& out) {
-    if (closed_ || gate_opens_ != never) {
+    if (closed_ || gate_opens_ != never || total() >= limits_.max) {  // the last: what is usual when callers wait
         return;
     }
     auto wanted = dials_wanted({

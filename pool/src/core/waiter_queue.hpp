@@ -5,6 +5,7 @@
 #include <boost/intrusive/list.hpp>
 #include <boost/intrusive/set.hpp>
 
+#include <algorithm>
 #include <cassert>
 #include <cstddef>
 
@@ -26,10 +27,11 @@ enum class outcome : unsigned char {
 /// A caller in the queue. It lives in the caller's own operation state: the queue links it and never allocates.
 struct waiter {
     boost::intrusive::list_member_hook<> in_order;
-    boost::intrusive::set_member_hook<boost::intrusive::optimize_size<true>> by_deadline;
+    boost::intrusive::set_member_hook<boost::intrusive::optimize_size<true>> by_deadline;  ///< of stragglers alone
     time_point deadline = never;
     slot* granted = nullptr;  ///< with `outcome::granted`
     outcome result = outcome::pending;
+    bool straggler = false;  ///< came after one whose deadline is later
 };
 
 /// Waiters whose outcome is known and who must be told, in the order of the decisions.
@@ -37,8 +39,9 @@ using waiter_list =
     boost::intrusive::list<waiter, boost::intrusive::member_hook<waiter, boost::intrusive::list_member_hook<>, &waiter::in_order>,
                            boost::intrusive::constant_time_size<false>>;
 
-/// The queue: first in, first out, and the same waiters once more by deadline. Each operation is O(1), but an insertion
-/// whose deadline is not the latest, and it is O(log n). No allocation.
+/// The queue: first in, first out, and who is the first whose time is over. Nearly all callers have the same time-out,
+/// so that the order of arrival is the order of the deadlines too; the stragglers, whose deadline is earlier than that
+/// of somebody before them, are kept in a tree besides. O(1) for the former, O(log n) for the latter. No allocation.
 class waiter_queue {
 public:
     [[nodiscard]] bool empty() const noexcept { return order_.empty(); }
@@ -46,8 +49,16 @@ public:
 
     void push(waiter& w) noexcept {
         order_.push_back(w);
-        deadlines_.insert(deadlines_.end(), w);  // the hint makes the usual case, one time-out for all, O(1)
         ++size_;
+        w.straggler = first_punctual_ != nullptr && w.deadline < latest_;
+        if (w.straggler) {
+            stragglers_.insert(w);
+            return;
+        }
+        latest_ = w.deadline;
+        if (first_punctual_ == nullptr) {
+            first_punctual_ = &w;
+        }
     }
 
     /// The one who has waited longest. The queue must not be empty.
@@ -60,19 +71,31 @@ public:
 
     /// The queue must hold `w`.
     void erase(waiter& w) noexcept {
-        order_.erase(order_.iterator_to(w));
-        deadlines_.erase(deadlines_.iterator_to(w));
+        auto next = order_.erase(order_.iterator_to(w));
         --size_;
+        if (w.straggler) {
+            stragglers_.erase(stragglers_.iterator_to(w));
+        } else if (&w == first_punctual_) {
+            while (next != order_.end() && next->straggler) {  // passed once each: this only moves on
+                ++next;
+            }
+            first_punctual_ = next == order_.end() ? nullptr : &*next;
+        }
     }
 
     /// `never` if nobody waits.
     [[nodiscard]] time_point first_deadline() const noexcept {
-        return deadlines_.empty() ? never : deadlines_.begin()->deadline;
+        const auto punctual = first_punctual_ == nullptr ? never : first_punctual_->deadline;
+        return stragglers_.empty() ? punctual : std::min(punctual, stragglers_.begin()->deadline);
     }
 
-    /// Who must be told at `now` that the time is over, or null.
+    /// Who must be told at `now` that the time is over, the earliest deadline first, or null.
     [[nodiscard]] waiter* expired(time_point now) noexcept {
-        return first_deadline() <= now ? &*deadlines_.begin() : nullptr;
+        const auto first = first_deadline();
+        if (first > now || empty()) {
+            return nullptr;
+        }
+        return first_punctual_ != nullptr && first_punctual_->deadline == first ? first_punctual_ : &*stragglers_.begin();
     }
 
 private:
@@ -86,7 +109,9 @@ private:
         boost::intrusive::compare<earlier>, boost::intrusive::constant_time_size<false>>;
 
     waiter_list order_;
-    deadline_set deadlines_;
+    deadline_set stragglers_;
+    waiter* first_punctual_ = nullptr;  // in `order_`, the first that is no straggler
+    time_point latest_ = never;         // the deadline of the last that is none; counts while there is one
     std::size_t size_ = 0;
 };
 

@@ -1,0 +1,123 @@
+#include "support/catch.hpp"
+
+#include <trunkline/settings.hpp>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace trunkline;
+using namespace std::chrono_literals;
+
+std::vector<std::string> wrong_in(const pool_settings& settings) {
+    std::vector<std::string> names;
+    for (const auto& p : validate(settings)) {
+        names.push_back(p.setting);
+    }
+    return names;
+}
+
+}  // namespace
+
+TEST_CASE("the defaults are usable") { CHECK(validate({}).empty()); }
+
+TEST_CASE("each value out of its bounds is named, and nothing else with it") {
+    struct row {
+        const char* setting;
+        void (*spoil)(pool_settings&);
+    };
+    const row rows[] = {
+        {"name", [](pool_settings& s) { s.name.clear(); }},
+        {"size.max", [](pool_settings& s) { s.size = {.min = 0, .max = 0}; }},
+        {"size.max", [](pool_settings& s) { s.size.max = 10'001; }},
+        {"size.min", [](pool_settings& s) { s.size = {.min = 11, .max = 10}; }},
+        {"connect.timeout", [](pool_settings& s) { s.connect.timeout = 0ms; }},
+        {"connect.timeout", [](pool_settings& s) { s.connect.timeout = -1ms; }},
+        {"connect.timeout", [](pool_settings& s) { s.connect.timeout = std::chrono::hours{24 * 365} + 1ms; }},
+        {"connect.max_connecting", [](pool_settings& s) { s.connect.max_connecting = 0; }},
+        {"connect.backoff_initial", [](pool_settings& s) { s.connect.backoff_initial = 0ms; }},
+        {"connect.backoff_initial", [](pool_settings& s) { s.connect.backoff_initial = 5'001ms; }},
+        {"connect.application_name", [](pool_settings& s) { s.connect.application_name.assign(64, 'x'); }},
+        {"connect.tcp.keepalives_idle", [](pool_settings& s) { s.connect.tcp.keepalives_idle = 0s; }},
+        {"connect.tcp.keepalives_interval", [](pool_settings& s) { s.connect.tcp.keepalives_interval = 0s; }},
+        {"connect.tcp.keepalives_count", [](pool_settings& s) { s.connect.tcp.keepalives_count = 0; }},
+        {"connect.tcp.keepalives_count", [](pool_settings& s) { s.connect.tcp.keepalives_count = 101; }},
+        {"connect.tcp.user_timeout", [](pool_settings& s) { s.connect.tcp.user_timeout = -1ms; }},
+        {"acquire.timeout", [](pool_settings& s) { s.acquire.timeout = 0ms; }},
+        {"acquire.max_waiting", [](pool_settings& s) { s.acquire.max_waiting = 0; }},
+        {"lifetime.idle_timeout", [](pool_settings& s) { s.lifetime.idle_timeout = -1ms; }},
+        {"lifetime.idle_timeout", [](pool_settings& s) { s.lifetime.idle_timeout = s.lifetime.max_lifetime; }},
+        {"lifetime.max_lifetime", [](pool_settings& s) { s.lifetime.max_lifetime = -1ms; }},
+        {"lifetime.rollback_timeout", [](pool_settings& s) { s.lifetime.rollback_timeout = 0ms; }},
+    };
+    for (const auto& r : rows) {
+        pool_settings settings;
+        r.spoil(settings);
+        INFO(r.setting);
+        CHECK(wrong_in(settings) == std::vector<std::string>{r.setting});
+    }
+}
+
+TEST_CASE("a value at its bound is accepted") {
+    struct row {
+        const char* setting;
+        void (*set)(pool_settings&);
+    };
+    const row rows[] = {
+        {"size.max", [](pool_settings& s) { s.size = {.min = 0, .max = 1}; }},
+        {"size.max", [](pool_settings& s) { s.size.max = 10'000; }},
+        {"size.min", [](pool_settings& s) { s.size = {.min = 10, .max = 10}; }},
+        {"connect.timeout", [](pool_settings& s) { s.connect.timeout = 1ms; }},
+        {"connect.timeout", [](pool_settings& s) { s.connect.timeout = std::chrono::hours{24 * 365}; }},
+        {"connect.backoff_initial", [](pool_settings& s) { s.connect.backoff_initial = s.connect.backoff_max; }},
+        {"connect.application_name", [](pool_settings& s) { s.connect.application_name.assign(63, 'x'); }},
+        {"connect.application_name", [](pool_settings& s) { s.connect.application_name.clear(); }},
+        {"connect.tcp.keepalives_count", [](pool_settings& s) { s.connect.tcp.keepalives_count = 100; }},
+        {"connect.tcp.user_timeout", [](pool_settings& s) { s.connect.tcp.user_timeout = 0ms; }},
+        {"lifetime.idle_timeout", [](pool_settings& s) { s.lifetime.idle_timeout = 0ms; }},
+        {"lifetime.max_lifetime", [](pool_settings& s) { s.lifetime.max_lifetime = 0ms; }},
+        {"lifetime.idle_timeout", [](pool_settings& s) { s.lifetime.idle_timeout = s.lifetime.max_lifetime - 1ms; }},
+    };
+    for (const auto& r : rows) {
+        pool_settings settings;
+        r.set(settings);
+        INFO(r.setting);
+        CHECK(wrong_in(settings).empty());
+    }
+}
+
+TEST_CASE("every problem is listed, not the first alone") {
+    pool_settings settings;
+    settings.name.clear();
+    settings.size = {.min = 9, .max = 0};
+    settings.connect.max_connecting = 0;
+    settings.acquire.timeout = 0ms;
+    settings.lifetime.rollback_timeout = 0ms;
+    const auto found = wrong_in(settings);
+    CHECK(found == std::vector<std::string>{"name", "size.max", "size.min", "connect.max_connecting", "acquire.timeout",
+                                            "lifetime.rollback_timeout"});
+}
+
+TEST_CASE("the error carries every problem with its setting and its value") {
+    pool_settings settings;
+    settings.size = {.min = 20, .max = 10};
+    settings.acquire.timeout = 0ms;
+    const settings_error error{validate(settings)};
+    CHECK(error.problems() == validate(settings));
+    const std::string text = error.what();
+    for (const char* part : {"size.min", "20", "10", "acquire.timeout", "0 ms"}) {
+        INFO(part);
+        CHECK(text.find(part) != std::string::npos);
+    }
+}
+
+TEST_CASE("no problem quotes the URL, which may hold a password") {
+    pool_settings settings;
+    settings.connect.url = "postgresql://u:canary@h/db";
+    settings.connect.timeout = 0ms;
+    settings.name.clear();
+    const settings_error error{validate(settings)};
+    CHECK(std::string{error.what()}.find("canary") == std::string::npos);
+}
