@@ -1,7 +1,7 @@
 #include "acquire.hpp"
 
 #include "pool_impl.hpp"
-#include "suspension.hpp"
+#include "resumption/suspension.hpp"
 
 #include <boost/asio/any_completion_executor.hpp>
 #include <boost/asio/bind_allocator.hpp>
@@ -16,44 +16,51 @@ namespace asio = boost::asio;
 
 /// A coroutine in the queue: a part of `acquire_from`'s frame.
 struct sleeping_acquire final : acquire_operation {
-    explicit sleeping_acquire(pool_impl& from) : pool{from}, since{std::chrono::steady_clock::now()} {
-        tell = [](acquire_operation& op) { static_cast<sleeping_acquire&>(op).sleeper.post(); };
-        drop = [](acquire_operation& op) noexcept { static_cast<sleeping_acquire&>(op).sleeper.drop(); };
+    sleeping_acquire(std::shared_ptr<pool_impl> from, acquire_options options)
+        : acquire_operation{of_coroutines}, pool{std::move(from)}, since{std::chrono::steady_clock::now()} {
+        deadline = since + pool->timeout_of(options);
     }
     /// A grant that its caller did not live to see goes on to the next.
     ~sleeping_acquire() {
         if (granted != nullptr) {
-            pool.take_back(*static_cast<pooled_connection*>(granted->connection), false);
+            pool->take_back(*static_cast<pooled_connection*>(granted->connection), false);
         }
     }
 
-    void begin(std::chrono::milliseconds timeout) {
+    void begin() {
         if (auto slot = sleeper.slot(); slot.is_connected()) {
             // Emitted on the coroutine's own executor, so that it cannot meet the wake-up; it may meet the grant, and
             // then the core finds `this` settled.
-            slot.assign([this](asio::cancellation_type) { pool.cancel(*this); });
+            slot.assign([this](asio::cancellation_type) { pool->cancel(*this); });
         }
-        pool.wait(*this, since, timeout);
+        pool->wait(*this, since);
     }
 
     lease take() noexcept {
-        auto& lent = pool.granted(*this, since);
+        auto& lent = pool->granted(*this, since);
         granted = nullptr;
         return pooled_connection::lend(lent);
     }
 
     [[noreturn]] void refuse() {
-        pool.count_wait(since);
+        pool->count_wait(since);
         if (result == core::outcome::cancelled) {
             throw error{asio::error::operation_aborted, "acquire"};
         }
-        throw acquire_error{reason_of(result), pool.settings()->name, std::chrono::steady_clock::now() - since, why->counts,
+        throw acquire_error{reason_of(result), pool->settings()->name, std::chrono::steady_clock::now() - since, why->counts,
                             why->last};
     }
 
-    pool_impl& pool;
+    const std::shared_ptr<pool_impl> pool;  // the pool object may go away while we wait
     const core::time_point since;
     suspension sleeper;
+
+    static const kind of_coroutines;
+};
+
+constinit const acquire_operation::kind sleeping_acquire::of_coroutines{
+    .tell = [](acquire_operation& op) { static_cast<sleeping_acquire&>(op).sleeper.post(); },
+    .drop = [](acquire_operation& op) noexcept { static_cast<sleeping_acquire&>(op).sleeper.drop(); },
 };
 
 /// A callback in the queue: a block of its own, from the handler's allocator.
@@ -61,21 +68,22 @@ struct waiting_callback final : acquire_operation {
     using allocator = asio::associated_allocator_t<acquire_handler>;
     using own_allocator = std::allocator_traits<allocator>::rebind_alloc<waiting_callback>;
 
-    waiting_callback(std::shared_ptr<pool_impl> from, acquire_handler whom, diagnostics* into)
-        : pool{std::move(from)},
+    waiting_callback(std::shared_ptr<pool_impl> from, acquire_handler whom, acquire_options options, diagnostics* into)
+        : acquire_operation{of_callbacks},
+          pool{std::move(from)},
           handler{std::move(whom)},
           executor{asio::prefer(asio::get_associated_executor(handler, pool->executor()),
                                 asio::execution::outstanding_work.tracked)},
           story{into},
           since{std::chrono::steady_clock::now()} {
-        tell = [](acquire_operation& op) { post(static_cast<waiting_callback&>(op)); };
-        drop = [](acquire_operation& op) noexcept { destroy(static_cast<waiting_callback&>(op)); };
+        deadline = since + pool->timeout_of(options);
     }
 
-    static waiting_callback& make(std::shared_ptr<pool_impl> from, acquire_handler whom, diagnostics* into) {
+    static waiting_callback& make(std::shared_ptr<pool_impl> from, acquire_handler whom, acquire_options options,
+                                  diagnostics* into) {
         own_allocator memory{asio::get_associated_allocator(whom)};
         auto* const room = std::allocator_traits<own_allocator>::allocate(memory, 1);
-        return *std::construct_at(room, std::move(from), std::move(whom), into);
+        return *std::construct_at(room, std::move(from), std::move(whom), options, into);
     }
 
     /// The allocator belongs to the handler, so that the handler must outlive the block.
@@ -99,9 +107,9 @@ struct waiting_callback final : acquire_operation {
         const auto allocator = asio::get_associated_allocator(op.handler);
         const auto queue = op.pool->executor();
         auto hop = [mine = std::unique_ptr<waiting_callback, deleter>{&op}, allocator]() mutable {
-            const auto executor = mine->executor;
+            const auto whose = mine->executor;
             auto finish = [mine = std::move(mine)]() mutable { complete(std::move(mine)); };
-            asio::dispatch(executor, asio::bind_allocator(allocator, std::move(finish)));
+            asio::dispatch(whose, asio::bind_allocator(allocator, std::move(finish)));
         };
         asio::post(queue, asio::bind_allocator(allocator, std::move(hop)));
     }
@@ -133,12 +141,12 @@ struct waiting_callback final : acquire_operation {
         story->message = full.what();
     }
 
-    void begin(std::chrono::milliseconds timeout) {
+    void begin() {
         if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected()) {
             slot.assign([this](asio::cancellation_type) { pool->cancel(*this); });
         }
         const auto keep = pool;  // the block may be gone before `wait` returns
-        keep->wait(*this, since, timeout);
+        keep->wait(*this, since);
     }
 
     ~waiting_callback() {
@@ -152,6 +160,13 @@ struct waiting_callback final : acquire_operation {
     asio::any_completion_executor executor;  // keeps its context's run() busy meanwhile
     diagnostics* story;
     core::time_point since;
+
+    static const kind of_callbacks;
+};
+
+constinit const acquire_operation::kind waiting_callback::of_callbacks{
+    .tell = [](acquire_operation& op) { waiting_callback::post(static_cast<waiting_callback&>(op)); },
+    .drop = [](acquire_operation& op) noexcept { waiting_callback::destroy(static_cast<waiting_callback&>(op)); },
 };
 
 }  // namespace
@@ -186,10 +201,8 @@ asio::awaitable<lease> acquire_from(const std::shared_ptr<pool_impl>& impl, acqu
     if (auto* const free = impl->try_acquire()) {
         co_return pooled_connection::lend(*free);
     }
-    const auto keep = impl;  // the pool object may go away while we wait
-    sleeping_acquire op{*keep};
-    const auto begin = [&op, &options] { op.begin(options.timeout); };
-    co_await op.sleeper.until(begin);
+    sleeping_acquire op{impl, options};
+    co_await op.sleeper.until([&op] { op.begin(); });
     if (op.result != core::outcome::granted) {
         op.refuse();
     }
@@ -197,7 +210,7 @@ asio::awaitable<lease> acquire_from(const std::shared_ptr<pool_impl>& impl, acqu
 }
 
 void begin_acquire(const std::shared_ptr<pool_impl>& impl, acquire_options options, diagnostics* why, acquire_handler handler) {
-    waiting_callback::make(impl, std::move(handler), why).begin(options.timeout);
+    waiting_callback::make(impl, std::move(handler), options, why).begin();
 }
 
 }  // namespace trunkline::detail

@@ -16,11 +16,18 @@ struct refusal {
 
 /// A caller in the queue, whatever resumes it. It lives in the caller's own state until it has been told.
 struct acquire_operation : core::waiter {
-    /// Tells the caller, by posting; called exactly once, under no lock, when `result` is known. It must not touch the
-    /// operation once the post is on its way.
-    void (*tell)(acquire_operation&) = nullptr;
-    /// Lets go of the caller without telling: its execution context is going away.
-    void (*drop)(acquire_operation&) noexcept = nullptr;
+    /// How a kind of caller is told.
+    struct kind {
+        /// Tells the caller, by posting; called exactly once, under no lock, when `result` is known. It must not touch
+        /// the operation once the post is on its way.
+        void (*tell)(acquire_operation&);
+        /// Lets go of the caller without telling: its execution context is going away.
+        void (*drop)(acquire_operation&) noexcept;
+    };
+
+    explicit acquire_operation(const kind& which) noexcept : caller{which} {}
+
+    const kind& caller;
     std::shared_ptr<const refusal> why;  ///< unless granted
 };
 

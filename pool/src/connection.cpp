@@ -1,8 +1,7 @@
-#include <trunkline/connection.hpp>
-
 #include "pg/session.hpp"
-#include "suspension.hpp"
+#include "resumption/suspension.hpp"
 
+#include <trunkline/connection.hpp>
 #include <trunkline/error.hpp>
 
 #include <boost/asio/cancellation_type.hpp>
@@ -54,12 +53,8 @@ boost::asio::awaitable<std::uint64_t> connection::count(boost::asio::awaitable<r
     co_return done.rows_affected();
 }
 
-int connection::backend_pid() const noexcept {
-    return session_->backend_pid();
-}
+int connection::backend_pid() const noexcept { return session_->backend_pid(); }
 
-std::string connection::server_parameter(const char* name) const {
-    return session_->server_parameter(name);
-}
+std::string connection::server_parameter(const char* name) const { return session_->server_parameter(name); }
 
 }  // namespace trunkline

@@ -1,6 +1,6 @@
-#include <trunkline/result.hpp>
-
 #include "type_name.hpp"
+
+#include <trunkline/result.hpp>
 
 #include <algorithm>
 #include <bit>
@@ -14,9 +14,27 @@ namespace {
 constexpr std::uint32_t first_user_type = 16'384;
 
 enum known : std::uint32_t {
-    boolean = 16, char_ = 18, name = 19, int8 = 20, int2 = 21, int4 = 23, text = 25, oid = 26, json = 114, xml = 142,
-    float4 = 700, float8 = 701, unknown = 705, bpchar = 1042, varchar = 1043, timestamp = 1114, timestamptz = 1184,
-    refcursor = 1790, cstring = 2275, void_ = 2278, jsonb = 3802
+    boolean = 16,
+    char_ = 18,
+    name = 19,
+    int8 = 20,
+    int2 = 21,
+    int4 = 23,
+    text = 25,
+    oid = 26,
+    json = 114,
+    xml = 142,
+    float4 = 700,
+    float8 = 701,
+    unknown = 705,
+    bpchar = 1042,
+    varchar = 1043,
+    timestamp = 1114,
+    timestamptz = 1184,
+    refcursor = 1790,
+    cstring = 2275,
+    void_ = 2278,
+    jsonb = 3802
 };
 
 [[noreturn]] void fail(pool_errc why, const field& from, const std::string& problem) {
@@ -24,12 +42,14 @@ enum known : std::uint32_t {
 }
 
 [[noreturn]] void wrong_type(const field& from, const char* wanted) {
-    fail(pool_errc::wrong_type, from, std::string{"cannot be read as "} + wanted + "; cast it in the statement, or ask for what fits");
+    fail(pool_errc::wrong_type, from,
+         std::string{"cannot be read as "} + wanted + "; cast it in the statement, or ask for what fits");
 }
 
 void require_length(const field& from, std::size_t length) {
     if (from.bytes().size() != length) {
-        fail(pool_errc::wrong_type, from, "has " + std::to_string(from.bytes().size()) + " bytes and not " + std::to_string(length));
+        fail(pool_errc::wrong_type, from,
+             "has " + std::to_string(from.bytes().size()) + " bytes and not " + std::to_string(length));
     }
 }
 
@@ -84,8 +104,9 @@ std::int64_t decode_integer(const field& from, std::int64_t lowest, std::int64_t
     default: wrong_type(from, "an integer");
     }
     if (value < lowest || value > highest) {
-        fail(pool_errc::value_out_of_range, from, "holds " + std::to_string(value) + ", and the integer asked for takes " +
-                                                      std::to_string(lowest) + " to " + std::to_string(highest));
+        fail(pool_errc::value_out_of_range, from,
+             "holds " + std::to_string(value) + ", and the integer asked for takes " + std::to_string(lowest) + " to " +
+                 std::to_string(highest));
     }
     return value;
 }
@@ -124,9 +145,7 @@ std::string_view decode_text(const field& from) {
     wrong_type(from, "text");
 }
 
-std::span<const std::byte> decode_bytes(const field& from) {
-    return from.bytes();
-}
+std::span<const std::byte> decode_bytes(const field& from) { return from.bytes(); }
 
 std::chrono::system_clock::time_point decode_time(const field& from) {
     using std::chrono::microseconds;
@@ -134,9 +153,12 @@ std::chrono::system_clock::time_point decode_time(const field& from) {
     if (from.type() != timestamptz && from.type() != timestamp) {
         wrong_type(from, "a time point");
     }
-    constexpr microseconds epoch_2000{946'684'800'000'000};  // PostgreSQL counts from 2000, the system's clock from 1970
-    constexpr auto first = std::chrono::ceil<microseconds>(system_clock::time_point::min().time_since_epoch()) - epoch_2000;
-    constexpr auto last = std::chrono::floor<microseconds>(system_clock::time_point::max().time_since_epoch()) - epoch_2000;
+    constexpr microseconds epoch_2000{
+        946'684'800'000'000};  // PostgreSQL counts from 2000, the system's clock from 1970
+    constexpr auto first =
+        std::chrono::ceil<microseconds>(system_clock::time_point::min().time_since_epoch()) - epoch_2000;
+    constexpr auto last =
+        std::chrono::floor<microseconds>(system_clock::time_point::max().time_since_epoch()) - epoch_2000;
     const microseconds value{static_cast<std::int64_t>(big_endian<std::uint64_t>(from))};
     if (value < first || value > last) {
         fail(pool_errc::value_out_of_range, from, "holds a time (maybe infinity) that the system's clock cannot hold");

@@ -37,6 +37,9 @@ public:
         guarded_machine& into_;
     };
 
+    /// False if certainly no connection lies idle at this moment: spares a caller who must wait the first locking.
+    [[nodiscard]] bool may_have_idle() const noexcept { return core_.numbers().idle.value() != 0; }
+
     /// The counts, all of one moment. A reader who finds a writer at work tries again, and after many times takes the
     /// lock: writers never wait for a reader who does not.
     [[nodiscard]] pool_counts counts() const noexcept {

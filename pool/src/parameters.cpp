@@ -1,14 +1,19 @@
-#include <trunkline/parameters.hpp>
-
 #include <trunkline/error.hpp>
+#include <trunkline/parameters.hpp>
 
 #include <string>
 
 namespace trunkline {
 
-void parameters::add_null() {
-    entries_.push_back({});
-}
+// Here and not in the header, where g++ 12 would warn falsely, in the users' code, about the vectors' moves.
+parameters::parameters() noexcept = default;
+parameters::parameters(const parameters&) = default;
+parameters::parameters(parameters&&) noexcept = default;
+parameters& parameters::operator=(const parameters&) = default;
+parameters& parameters::operator=(parameters&&) noexcept = default;
+parameters::~parameters() = default;
+
+void parameters::add_null() { entries_.push_back({}); }
 
 void parameters::add_text(std::string_view text) {
     const auto offset = bytes_.size();
@@ -33,7 +38,8 @@ void parameters::append(std::span<const std::byte> bytes) {
     constexpr std::size_t most_bytes = 0x7fff'ffff;
     if (bytes.size() >= most_bytes - bytes_.size()) {
         throw error{pool_errc::too_large, "parameter $" + std::to_string(entries_.size() + 1) + " has " +
-                                              std::to_string(bytes.size()) + " bytes; the server takes 1 GiB in one statement"};
+                                              std::to_string(bytes.size()) +
+                                              " bytes; the server takes 1 GiB in one statement"};
     }
     bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
 }

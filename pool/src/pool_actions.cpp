@@ -65,7 +65,7 @@ void pool_impl::tell(core::waiter_list& settled) {
             }
             op.why = why;
         }
-        op.tell(op);  // `op` may be gone when this returns
+        op.caller.tell(op);  // `op` may be gone when this returns
     }
 }
 

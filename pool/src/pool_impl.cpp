@@ -70,14 +70,21 @@ pool_impl::~pool_impl() {
 }
 
 pooled_connection* pool_impl::try_acquire() noexcept {
+    if (!machine_.may_have_idle()) {
+        return nullptr;
+    }
     const guarded_machine::entry core{machine_};
     core::slot* const s = core->try_acquire();
     return s == nullptr ? nullptr : static_cast<pooled_connection*>(s->connection);
 }
 
-void pool_impl::wait(acquire_operation& op, core::time_point now, std::chrono::milliseconds timeout) {
+std::chrono::milliseconds pool_impl::timeout_of(const acquire_options& options) const noexcept {
+    return options.timeout.count() > 0 ? options.timeout
+                                       : std::chrono::milliseconds{acquire_timeout_.load(std::memory_order_relaxed)};
+}
+
+void pool_impl::wait(acquire_operation& op, core::time_point now) {
     core::actions decided;
-    op.deadline = now + (timeout.count() > 0 ? timeout : std::chrono::milliseconds{acquire_timeout_.load(std::memory_order_relaxed)});
     {
         const guarded_machine::entry core{machine_};
         if (core::slot* const s = core->try_acquire()) {  // one came back since the caller looked
@@ -200,7 +207,7 @@ void pool_impl::shutdown() noexcept {
     while (!decided.settled.empty()) {
         auto& op = static_cast<acquire_operation&>(decided.settled.front());
         decided.settled.pop_front();
-        op.drop(op);
+        op.caller.drop(op);
     }
     std::vector<completion> dropped;
     const std::lock_guard lock{state_mutex_};

@@ -34,8 +34,10 @@ public:
 
     /// A connection at once, or null.
     [[nodiscard]] pooled_connection* try_acquire() noexcept;
+    /// What an acquire asks for, or else the settings' time-out.
+    [[nodiscard]] std::chrono::milliseconds timeout_of(const acquire_options& options) const noexcept;
     /// Queues `op` until its deadline; it may be told at once, but never inside this call.
-    void wait(acquire_operation& op, core::time_point now, std::chrono::milliseconds timeout);
+    void wait(acquire_operation& op, core::time_point now);
     /// `op`'s caller gives up; nothing happens if it has been settled.
     void cancel(acquire_operation& op);
     /// `op` is granted: its connection, the wait counted. Called by the caller's thread when it resumes.

@@ -7,10 +7,11 @@ The floors, bottom up (an arrow never goes up):
     settings    config/, except the loader: nothing but the standard library
     config      config/'s loader: settings
     core        pool/src/core: settings; no Asio, libpq, clock or lock, also not through another header
-    pg          pool/src/pg: settings; libpq is nowhere else; not the core, not the pool above it
+    resumption  pool/src/resumption: Asio alone
+    pg          pool/src/pg: settings, resumption; libpq is nowhere else; not the core, not the pool above it
     pool        the rest of pool/: settings, core, pg; no JSON, HTTP, spdlog
     runtime     runtime/: everything below
-    users       examples/, stress/, tests/: public headers; only unit and simulation tests look inside
+    users       examples/, stress/, tests/: public headers; only unit, simulation and connection tests look inside
 """
 
 import re
@@ -31,6 +32,7 @@ FORBIDDEN = {
     "settings": rf"boost/|{LIBPQ}|{SERVICE}|{LOCKS}",
     "config": rf"boost/(asio|beast)|{LIBPQ}|spdlog|CLI/",
     "core": rf"boost/asio|{LIBPQ}|{SERVICE}|{LOCKS}",
+    "resumption": rf"{LIBPQ}|{SERVICE}",
     "pg": SERVICE,
     "pool": SERVICE,
     "runtime": r"CLI/",
@@ -40,8 +42,9 @@ BELOW = {
     "settings": {"settings"},
     "config": {"settings", "config"},
     "core": {"settings", "core", "pool"},
-    "pg": {"settings", "pg", "pool"},
-    "pool": {"settings", "core", "pg", "pool"},
+    "resumption": {"resumption"},
+    "pg": {"settings", "resumption", "pg", "pool"},
+    "pool": {"settings", "core", "resumption", "pg", "pool"},
     "runtime": {"settings", "config", "pool", "runtime"},
 }
 # The pool's own face: above the core and above pg, which may use the pool's other public headers (errors, results).
@@ -53,8 +56,9 @@ def floor_of(name: str) -> str:
     if module == "config":
         return "config" if LOADER.match(Path(name).name) else "settings"
     if module == "pool":
-        if rest.startswith("src/core/"):
-            return "core"
+        for lower in ("core", "resumption"):
+            if rest.startswith(f"src/{lower}/"):
+                return lower
         return "pg" if rest.startswith("src/pg/") else "pool"
     return module if module == "runtime" else "user"
 
@@ -130,7 +134,7 @@ def check_module_file(tree: Tree, name: str):
 
 
 def check_user_file(tree: Tree, name: str):
-    looks_inside = name.startswith(("tests/unit/", "tests/simulation/"))
+    looks_inside = name.startswith(("tests/unit/", "tests/simulation/", "tests/connection/"))
     for line, written, ours in tree.includes(name):
         if re.match(LIBPQ, written) and not name.startswith(("tests/", "stress/bench/")):
             yield line, f"<{written}> belongs to pool/src/pg and to the benchmarks' baseline"

@@ -38,7 +38,12 @@ public:
         bool binary = false;       ///< the binary format, else text with a NUL behind it
     };
 
-    parameters() = default;
+    parameters() noexcept;
+    parameters(const parameters&);
+    parameters(parameters&&) noexcept;
+    parameters& operator=(const parameters&);
+    parameters& operator=(parameters&&) noexcept;
+    ~parameters();
 
     /// Appends one parameter of any type that has `parameter_traits`.
     template <parameter T>

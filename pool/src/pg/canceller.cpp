@@ -28,9 +28,7 @@ struct free_request {
 };
 using request_handle = std::unique_ptr<PGcancelConn, free_request>;
 
-request_handle make_request(PGconn* session) noexcept {
-    return request_handle{PQcancelCreate(session)};
-}
+request_handle make_request(PGconn* session) noexcept { return request_handle{PQcancelCreate(session)}; }
 
 // Encrypted when the session is, and under a deadline. On this thread and not on the reactor, because the TLS handshake
 // costs milliseconds.
@@ -42,7 +40,8 @@ void send(PGcancelConn* request) noexcept {
     auto state = PGRES_POLLING_WRITING;
     while (state == PGRES_POLLING_WRITING || state == PGRES_POLLING_READING) {
         const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
-        pollfd watched{PQcancelSocket(request), static_cast<short>(state == PGRES_POLLING_READING ? POLLIN : POLLOUT), 0};
+        pollfd watched{PQcancelSocket(request), static_cast<short>(state == PGRES_POLLING_READING ? POLLIN : POLLOUT),
+                       0};
         if (left.count() <= 0 || ::poll(&watched, 1, static_cast<int>(left.count())) <= 0) {
             return;
         }
@@ -57,9 +56,7 @@ struct free_request {
 };
 using request_handle = std::unique_ptr<PGcancel, free_request>;
 
-request_handle make_request(PGconn* session) noexcept {
-    return request_handle{PQgetCancel(session)};
-}
+request_handle make_request(PGconn* session) noexcept { return request_handle{PQgetCancel(session)}; }
 
 void send(PGcancel* request) noexcept {
     char why_not[256];

@@ -27,7 +27,8 @@ std::optional<answer> read_answer(std::string_view line) {
         if (is_code(code) && line.substr(std::min(at + 8, line.size()), 2) == ": ") {
             const auto before = line.substr(0, at);
             const auto word = before.rfind(' ');
-            return answer{word == std::string_view::npos ? before : before.substr(word + 1), code, line.substr(at + 10)};
+            return answer{word == std::string_view::npos ? before : before.substr(word + 1), code,
+                          line.substr(at + 10)};
         }
     }
     return std::nullopt;

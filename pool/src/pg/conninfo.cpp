@@ -20,9 +20,7 @@ struct free_options {
 using option_list = std::unique_ptr<PQconninfoOption, free_options>;
 using options = std::map<std::string, std::string, std::less<>>;
 
-[[noreturn]] void refuse(std::string problem) {
-    throw settings_error{{{"connect.url", std::move(problem)}}};
-}
+[[noreturn]] void refuse(std::string problem) { throw settings_error{{{"connect.url", std::move(problem)}}}; }
 
 options values_of(const PQconninfoOption* list) {
     options values;
@@ -39,7 +37,8 @@ options parse(const std::string& url) {
     const option_list parsed{PQconninfoParse(url.c_str(), &problem)};
     const std::unique_ptr<char, void (*)(void*)> text{problem, PQfreemem};
     if (!parsed) {
-        refuse("libpq cannot read it: " + (problem != nullptr ? masked_text(problem, url) : std::string{"out of memory"}));
+        refuse("libpq cannot read it: " +
+               (problem != nullptr ? masked_text(problem, url) : std::string{"out of memory"}));
     }
     return values_of(parsed.get());
 }
@@ -135,7 +134,8 @@ std::vector<conninfo::host> take_hosts(options& from) {
                " values of hostaddr; give as many of each");
     }
     if (ports.size() > 1 && ports.size() != count) {
-        refuse(std::to_string(count) + " hosts and " + std::to_string(ports.size()) + " ports; give one port, or as many");
+        refuse(std::to_string(count) + " hosts and " + std::to_string(ports.size()) +
+               " ports; give one port, or as many");
     }
     constexpr const char* usual_port = "5432";
     std::vector<conninfo::host> hosts(count);

@@ -48,9 +48,7 @@ error_code code_of(const diagnostics& said) noexcept {
     return value > 0 ? error_code{value, sqlstate_category()} : error_code{pool_errc::connection_lost};
 }
 
-bool ends_session(const diagnostics& said) noexcept {
-    return said.severity == "FATAL" || said.severity == "PANIC";
-}
+bool ends_session(const diagnostics& said) noexcept { return said.severity == "FATAL" || said.severity == "PANIC"; }
 
 std::string one_line(std::string_view text) {
     std::string line;

@@ -58,7 +58,8 @@ connection_handle begin_connect(const conninfo& where, const conninfo::host& hos
 
 }  // namespace
 
-dial::dial(environment& shared, std::shared_ptr<const conninfo> where, steady_clock::time_point deadline, dialer::on_dialed done)
+dial::dial(environment& shared, std::shared_ptr<const conninfo> where, steady_clock::time_point deadline,
+           dialer::on_dialed done)
     : shared_{shared},
       where_{std::move(where)},
       deadline_{deadline},
@@ -66,9 +67,7 @@ dial::dial(environment& shared, std::shared_ptr<const conninfo> where, steady_cl
       watched_{shared.context},
       timer_{shared.context} {}
 
-dial::~dial() {
-    let_go();
-}
+dial::~dial() { let_go(); }
 
 void dial::begin() {
     plan();
@@ -128,27 +127,29 @@ void dial::next_candidate() {
 void dial::look_up() {
     start_step(candidates_.size() + 1);
     ++shared_.lookups;
-    shared_.resolver.async_resolve(current_.host->name, "", [self = shared_from_this(), step = step_](const error_code& failed, const auto& found) {
-        --self->shared_.lookups;
-        if (step != self->step_ || self->ended_) {
-            return;
-        }
-        if (failed) {
-            self->address_.clear();
-            self->step_failed(pool_errc::host_not_found, words("host name not found: " + failed.message()));
-            return;
-        }
-        for (const auto& entry : found) {
-            auto address = entry.endpoint().address().to_string();
-            if (std::ranges::find(self->addresses_, address) == self->addresses_.end()) {
-                self->addresses_.push_back(std::move(address));
+    shared_.resolver.async_resolve(
+        current_.host->name, "",
+        [self = shared_from_this(), step = step_](const error_code& failed, const auto& found) {
+            --self->shared_.lookups;
+            if (step != self->step_ || self->ended_) {
+                return;
             }
-        }
-        if (option_of(*self->where_, "load_balance_hosts") == "random") {
-            shuffle(self->addresses_);
-        }
-        self->next_address();
-    });
+            if (failed) {
+                self->address_.clear();
+                self->step_failed(pool_errc::host_not_found, words("host name not found: " + failed.message()));
+                return;
+            }
+            for (const auto& entry : found) {
+                auto address = entry.endpoint().address().to_string();
+                if (std::ranges::find(self->addresses_, address) == self->addresses_.end()) {
+                    self->addresses_.push_back(std::move(address));
+                }
+            }
+            if (option_of(*self->where_, "load_balance_hosts") == "random") {
+                shuffle(self->addresses_);
+            }
+            self->next_address();
+        });
 }
 
 void dial::next_address() {

@@ -11,8 +11,26 @@ namespace {
 constexpr std::size_t shortest_secret = 3;
 
 constexpr std::string_view keywords[] = {
-    "host", "hostaddr", "port", "dbname", "user", "password", "sslmode", "service", "connect_timeout", "application_name",
-    "options", "postgres://", "postgresql://", "URI", "connection", "option", "parameter", "query", "value", "string",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "sslmode",
+    "service",
+    "connect_timeout",
+    "application_name",
+    "options",
+    "postgres://",
+    "postgresql://",
+    "URI",
+    "connection",
+    "option",
+    "parameter",
+    "query",
+    "value",
+    "string",
 };
 
 std::size_t shared_length(std::string_view text, std::string_view secret) {

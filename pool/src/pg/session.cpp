@@ -10,36 +10,22 @@ std::shared_ptr<session> session::open(boost::asio::any_io_executor executor, co
     return std::make_shared<session>(std::move(opened));
 }
 
-session::~session() {
-    link_->hang_up();
-}
+session::~session() { link_->hang_up(); }
 
-void session::start(operation& what) {
-    link_->start(what);
-}
+void session::start(operation& what) { link_->start(what); }
 
-void session::cancel(operation& what) {
-    link_->cancel(what);
-}
+void session::cancel(operation& what) { link_->cancel(what); }
 
-session_state session::state() const noexcept {
-    return link_->state();
-}
+session_state session::state() const noexcept { return link_->state(); }
 
 std::optional<std::chrono::steady_clock::time_point> session::take_first_use() noexcept {
     return link_->take_first_use();
 }
 
-void session::close(error_code reason, std::function<void()> closed) {
-    link_->close(reason, std::move(closed));
-}
+void session::close(error_code reason, std::function<void()> closed) { link_->close(reason, std::move(closed)); }
 
-int session::backend_pid() const noexcept {
-    return link_->backend_pid();
-}
+int session::backend_pid() const noexcept { return link_->backend_pid(); }
 
-std::string session::server_parameter(const char* name) const {
-    return link_->server_parameter(name);
-}
+std::string session::server_parameter(const char* name) const { return link_->server_parameter(name); }
 
 }  // namespace trunkline::pg

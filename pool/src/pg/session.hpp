@@ -55,7 +55,8 @@ public:
 
     /// Takes over a connection that has been dialed, and watches it. Throws `boost::system::system_error` if the process
     /// has no descriptor left.
-    static std::shared_ptr<session> open(boost::asio::any_io_executor executor, connection_handle connection, events to);
+    static std::shared_ptr<session> open(boost::asio::any_io_executor executor, connection_handle connection,
+                                         events to);
 
     /// Starts an operation. It fails with `operation_in_progress` if another is under way.
     void start(operation& what);

@@ -1,6 +1,6 @@
-#include "session_link.hpp"
-
 #include "diagnosis.hpp"
+#include "resumption/resume_scope.hpp"
+#include "session_link.hpp"
 #include "statement.hpp"
 #include "tls_pending.hpp"
 
@@ -36,7 +36,9 @@ void session::link::on_ready(direction which, std::shared_ptr<socket_owner> self
             }
         }
     }
+    detail::resume_scope woken{context_};
     tell(told);
+    woken.run();
 }
 
 void session::link::on_readable(news& told) {

@@ -3,6 +3,7 @@
 #include "canceller.hpp"
 #include "statement.hpp"
 
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
 #include <cassert>
@@ -13,6 +14,11 @@ namespace {
 
 /// Longest time for the server to end a session after our goodbye: it does so in a millisecond, unless it is gone.
 constexpr std::chrono::seconds longest_goodbye{1};
+
+const boost::asio::io_context* context_of(const boost::asio::any_io_executor& executor) {
+    const auto* const one = executor.target<boost::asio::io_context::executor_type>();
+    return one == nullptr ? nullptr : &one->context();
+}
 
 void drop(operation* what) noexcept {
     if (what != nullptr && what->drop != nullptr) {
@@ -32,14 +38,11 @@ log_level level_of(const diagnostics& notice) noexcept {
 /// News that wait in the executor's queue. If the queue is destroyed first, the operation is dropped.
 struct session::link::posted_news {
     posted_news(std::shared_ptr<link> teller, news what) : from{std::move(teller)}, told{std::move(what)} {}
-    posted_news(posted_news&& other) noexcept
-        : from{std::move(other.from)}, told{std::move(other.told)} {
+    posted_news(posted_news&& other) noexcept : from{std::move(other.from)}, told{std::move(other.told)} {
         other.told.done = nullptr;
     }
     posted_news& operator=(posted_news&&) = delete;
-    ~posted_news() {
-        drop(told.done);
-    }
+    ~posted_news() { drop(told.done); }
     void operator()() {
         news now = std::move(told);
         told.done = nullptr;
@@ -51,6 +54,7 @@ struct session::link::posted_news {
 
 session::link::link(boost::asio::any_io_executor executor, connection_handle connection, session::events to)
     : executor_{std::move(executor)},
+      context_{context_of(executor_)},
       to_{std::move(to)},
       backend_pid_{PQbackendPID(connection.get())},
       connection_{std::move(connection)},
@@ -85,7 +89,8 @@ void session::link::start(operation& what) {
             told.done = &what;
         } else {
             if (first_use_.load(std::memory_order_relaxed) == unused) {
-                first_use_.store(std::chrono::steady_clock::now().time_since_epoch().count(), std::memory_order_relaxed);
+                first_use_.store(std::chrono::steady_clock::now().time_since_epoch().count(),
+                                 std::memory_order_relaxed);
             }
             current_ = &what;
             state_.store(session_state::busy, std::memory_order_release);

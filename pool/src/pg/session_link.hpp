@@ -66,6 +66,7 @@ private:
     static constexpr std::chrono::steady_clock::rep unused = 0;
 
     const boost::asio::any_io_executor executor_;
+    const boost::asio::io_context* const context_;  // of `executor_`, or null: it is of another kind
     const session::events to_;
     const int backend_pid_;
     std::atomic<session_state> state_{session_state::clean};

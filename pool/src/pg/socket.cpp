@@ -56,7 +56,9 @@ public:
     using allocator_type = handler_allocator<std::byte>;
 
     ready_handler(direction which, std::shared_ptr<socket_owner> owner, handler_memory& memory) noexcept
-        : which_{which}, owner_{std::move(owner)}, memory_{&memory} {}
+        : which_{which},
+          owner_{std::move(owner)},
+          memory_{&memory} {}
     ready_handler(ready_handler&&) noexcept = default;
     ready_handler& operator=(ready_handler&&) = delete;
     ~ready_handler() {
@@ -137,7 +139,8 @@ private:
 std::unique_ptr<socket> socket::open(const boost::asio::any_io_executor& executor, int descriptor) {
     const int copy = ::fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
     if (copy < 0) {
-        throw boost::system::system_error{error_code{errno, boost::system::system_category()}, "duplicating a connection"};
+        throw boost::system::system_error{error_code{errno, boost::system::system_category()},
+                                          "duplicating a connection"};
     }
     try {
         // Through a type-erased executor each wait would copy it three times and track work: 0.2 µs a query.
@@ -151,9 +154,7 @@ std::unique_ptr<socket> socket::open(const boost::asio::any_io_executor& executo
     }
 }
 
-void socket::finish_writing() const noexcept {
-    ::shutdown(descriptor(), SHUT_WR);
-}
+void socket::finish_writing() const noexcept { ::shutdown(descriptor(), SHUT_WR); }
 
 bool socket::drain() const noexcept {
     // So much at a time that a fast sender cannot hold the thread: the reactor calls again.

@@ -15,9 +15,7 @@ namespace {
 constexpr std::size_t longest_message = 0x3fff'ffff;
 constexpr std::size_t most_parameters = 65'535;  // the protocol counts them in 16 bits
 
-bool holds_nul(const char* text, std::size_t length) {
-    return std::memchr(text, 0, length) != nullptr;
-}
+bool holds_nul(const char* text, std::size_t length) { return std::memchr(text, 0, length) != nullptr; }
 
 }  // namespace
 
@@ -43,14 +41,16 @@ error_code check_statement(const operation& what, diagnostics& said) {
     const std::size_t bytes = what.values != nullptr ? what.values->bytes().size() : 0;
     constexpr std::size_t frame = 64;  // more than the fixed parts of Parse and Bind
     if (what.sql.size() + 4 * count + frame > longest_message || bytes + 8 * count + frame > longest_message) {
-        return refuse(pool_errc::too_large, "the statement has " + std::to_string(what.sql.size()) + " bytes and its parameters " +
-                                                std::to_string(bytes) + "; the server takes 1 GiB of each");
+        return refuse(pool_errc::too_large, "the statement has " + std::to_string(what.sql.size()) +
+                                                " bytes and its parameters " + std::to_string(bytes) +
+                                                "; the server takes 1 GiB of each");
     }
     for (std::size_t i = 0; i < count; ++i) {
         const auto& one = what.values->entries()[i];
         const auto* const text = reinterpret_cast<const char*>(what.values->bytes().data()) + one.offset;
         if (!one.binary && one.length > 0 && holds_nul(text, static_cast<std::size_t>(one.length))) {
-            return refuse(pool_errc::invalid_text, "parameter $" + std::to_string(i + 1) + " holds a NUL byte, which text cannot; send bytea");
+            return refuse(pool_errc::invalid_text,
+                          "parameter $" + std::to_string(i + 1) + " holds a NUL byte, which text cannot; send bytea");
         }
     }
     return {};
@@ -73,8 +73,8 @@ bool send_statement(PGconn* to, const operation& what) {
         }
     }
     // The statement is followed by a NUL: `operation::sql` says so.
-    return PQsendQueryParams(to, what.sql.data(), static_cast<int>(values.size()), types.data(), values.data(), lengths.data(),
-                             formats.data(), binary) == 1;
+    return PQsendQueryParams(to, what.sql.data(), static_cast<int>(values.size()), types.data(), values.data(),
+                             lengths.data(), formats.data(), binary) == 1;
 }
 
 progress collect(PGconn* from, operation& into) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "resume_scope.hpp"
+
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
@@ -39,7 +41,7 @@ public:
                       "g++ 12 destroys it twice: capture by reference, or trivially destructible values");
         return boost::asio::async_initiate<const boost::asio::deferred_t&, void()>(
             [this](auto handler, Start begin) {
-                hold(std::move(handler));
+                this->hold(std::move(handler));
                 begin();
             },
             boost::asio::deferred, start);
@@ -55,7 +57,8 @@ public:
     /// Wakes the coroutine inside this call if the thread runs its executor, else through `post`. Call it only from
     /// where no other coroutine runs further up the stack.
     void dispatch() { functions_->dispatch(*this); }
-    /// Wakes the coroutine through its executor's queue. Allocates nothing if that is an `io_context`'s.
+    /// Wakes the coroutine through its executor's queue, or, inside a handler with a `resume_scope`, when that handler is
+    /// done. Allocates nothing if its executor is an `io_context`'s.
     void post() { functions_->post(*this); }
     /// Destroys the coroutine, through its executor's queue, without waking it.
     void drop() noexcept { functions_->drop(*this); }
@@ -66,8 +69,17 @@ private:
         boost::asio::cancellation_slot (*slot)(const suspension&) noexcept;
         void (*dispatch)(suspension&);
         void (*post)(suspension&);
+        void (*enqueue)(suspension&);
+        void (*resume)(suspension&);
         void (*drop)(suspension&) noexcept;
     };
+
+    friend class resume_scope;
+
+    // While a `resume_scope` has noted it: the next one there, behind the handler.
+    suspension*& next_noted() noexcept { return *reinterpret_cast<suspension**>(memory_ + longest_handler); }
+    void enqueue() { functions_->enqueue(*this); }
+    void resume() { functions_->resume(*this); }
 
     // The queue's node lies where the handler lay: Asio moves the handler out of the node and gives the node's memory
     // back before it calls the handler, so that the frame may end inside the call.
@@ -94,11 +106,12 @@ private:
 
     template <typename Handler>
     void hold(Handler handler) {
-        static_assert(sizeof(Handler) <= sizeof(memory_) && alignof(Handler) <= alignof(void*));
+        static_assert(sizeof(Handler) <= longest_handler && alignof(Handler) <= alignof(void*));
         static_assert(std::is_nothrow_move_constructible_v<Handler>);
         assert(functions_ == nullptr);
         static constexpr functions of{&executor_of<Handler>, &slot_of<Handler>, &dispatch_handler<Handler>,
-                                      &post_handler<Handler>, &drop_handler<Handler>};
+                                      &post_handler<Handler>, &enqueue_handler<Handler>, &resume_handler<Handler>,
+                                      &drop_handler<Handler>};
         ::new (static_cast<void*>(memory_)) Handler(std::move(handler));
         functions_ = &of;
     }
@@ -148,11 +161,25 @@ private:
 
     template <typename Handler>
     static void post_handler(suspension& self) {
+        const boost::asio::any_io_executor executor = boost::asio::get_associated_executor(self.held<Handler>());
+        if (const auto* context = io_context_of(executor)) {
+            if (auto* const scope = resume_scope::of(context->context())) {
+                scope->note(self);
+                return;
+            }
+        }
+        enqueue_handler<Handler>(self);
+    }
+
+    template <typename Handler>
+    static void enqueue_handler(suspension& self) {
         Handler handler = self.take<Handler>();
         const boost::asio::any_io_executor executor = boost::asio::get_associated_executor(handler);
         auto wake = [handler = std::move(handler)]() mutable { std::move(handler)(); };
         if (const auto* context = io_context_of(executor)) {
-            boost::asio::require(*context, boost::asio::execution::blocking.never,
+            // "Continuation" spares the context's lock when one of its own threads posts: what that thread queues goes to
+            // the common queue when its present handler ends.
+            boost::asio::require(*context, boost::asio::execution::blocking.never, boost::asio::execution::relationship.continuation,
                                  boost::asio::execution::allocator(node_allocator<std::byte>{self.memory_}))
                 .execute(std::move(wake));
             return;
@@ -161,11 +188,18 @@ private:
     }
 
     template <typename Handler>
+    static void resume_handler(suspension& self) {
+        Handler handler = self.take<Handler>();
+        std::move(handler)();
+    }
+
+    template <typename Handler>
     static void drop_handler(suspension& self) noexcept {
         [[maybe_unused]] const Handler dropped = self.take<Handler>();
     }
 
-    alignas(void*) std::byte memory_[48];  // an executor's node for one pointer takes 40
+    static constexpr std::size_t longest_handler = 32;
+    alignas(void*) std::byte memory_[longest_handler + sizeof(void*)];  // 40: an io_context's node for one pointer
     const functions* functions_ = nullptr;
 };
 

@@ -38,9 +38,7 @@ private:
 };
 
 /// A port of 127.0.0.1 where nobody listens.
-std::string free_port() {
-    return silent_server{}.port();
-}
+std::string free_port() { return silent_server{}.port(); }
 
 std::string keywords(const std::string& hosts, const std::string& ports) {
     return "host=" + hosts + " port=" + ports + " user=postgres dbname=trunkline password=" + tls_server().password();
@@ -85,7 +83,8 @@ TEST_CASE("each address of a name is tried: localhost, with a server on 127.0.0.
 TEST_CASE("a first host that never answers leaves time for the second") {
     const silent_server silent;
     const auto begin = steady_clock::now();
-    const auto opened = dial(keywords("127.0.0.1,127.0.0.1", silent.port() + "," + std::to_string(tls_server().port())), 2s);
+    const auto opened =
+        dial(keywords("127.0.0.1,127.0.0.1", silent.port() + "," + std::to_string(tls_server().port())), 2s);
     CHECK_FALSE(opened.code);
     CHECK(steady_clock::now() - begin >= 900ms);
 }
@@ -134,8 +133,9 @@ TEST_CASE("what the server refuses has its code") {
         CHECK(all.back().code == errc::overloaded);
     }
     SECTION("an unknown user on the UNIX socket, by pg_hba.conf") {
-        const auto refused = dial("host=" + tls_server().directory().string() + " port=" + std::to_string(tls_server().port()) +
-                                  " user=nobody_here dbname=trunkline password=x");
+        const auto refused =
+            dial("host=" + tls_server().directory().string() + " port=" + std::to_string(tls_server().port()) +
+                 " user=nobody_here dbname=trunkline password=x");
         CHECK(refused.code == errc::login_refused);
     }
 }
@@ -229,7 +229,8 @@ TEST_CASE("TLS is used when asked for, with SCRAM, and the server's certificate 
     const auto root = tls_server().certificate().string();
     const auto verified = dial(url + "?sslmode=verify-full&sslrootcert=" + root);
     CHECK_FALSE(verified.code);
-    const auto by_name = dial(keywords("localhost", std::to_string(tls_server().port())) + " sslmode=verify-full sslrootcert=" + root);
+    const auto by_name =
+        dial(keywords("localhost", std::to_string(tls_server().port())) + " sslmode=verify-full sslrootcert=" + root);
     CHECK_FALSE(by_name.code);
     CHECK(PQsslInUse(by_name.connection.get()) == 1);
 

@@ -1,46 +1,36 @@
 #include <trunkline/result.hpp>
 
-#include "type_name.hpp"
-
 #include <libpq-fe.h>
 
 #include <cassert>
 #include <charconv>
-#include <cstring>
 
 namespace trunkline {
 
 namespace {
 
-std::string column_count(int columns) {
-    return columns == 1 ? "1 column" : std::to_string(columns) + " columns";
-}
+std::string column_count(int columns) { return columns == 1 ? "1 column" : std::to_string(columns) + " columns"; }
 
 }  // namespace
 
 // libpq's accessors complain of a bad number through the connection's notice receiver, which the result outlives: so
 // numbers are checked here, and libpq never sees a bad one.
 
-void result::clear::operator()(pg_result* data) const noexcept {
-    PQclear(data);
-}
+void result::clear::operator()(pg_result* data) const noexcept { PQclear(data); }
 
-std::size_t result::size() const noexcept {
-    return static_cast<std::size_t>(PQntuples(data_.get()));
-}
+std::size_t result::size() const noexcept { return static_cast<std::size_t>(PQntuples(data_.get())); }
 
 row result::operator[](std::size_t i) const noexcept {
     assert(i < size());
     return {data_.get(), static_cast<int>(i)};
 }
 
-std::size_t result::columns() const noexcept {
-    return static_cast<std::size_t>(PQnfields(data_.get()));
-}
+std::size_t result::columns() const noexcept { return static_cast<std::size_t>(PQnfields(data_.get())); }
 
 std::string_view result::column_name(std::size_t column) const {
     if (column >= columns()) {
-        throw error{pool_errc::no_such_column, "column " + std::to_string(column) + " was asked for, counted from 0; the result has " +
+        throw error{pool_errc::no_such_column, "column " + std::to_string(column) +
+                                                   " was asked for, counted from 0; the result has " +
                                                    column_count(PQnfields(data_.get()))};
     }
     return PQfname(data_.get(), static_cast<int>(column));
@@ -53,17 +43,14 @@ std::uint64_t result::rows_affected() const noexcept {
     return rows;
 }
 
-std::string_view result::command_tag() const noexcept {
-    return data_ ? PQcmdStatus(data_.get()) : "";
-}
+std::string_view result::command_tag() const noexcept { return data_ ? PQcmdStatus(data_.get()) : ""; }
 
-std::size_t row::size() const noexcept {
-    return static_cast<std::size_t>(PQnfields(data_));
-}
+std::size_t row::size() const noexcept { return static_cast<std::size_t>(PQnfields(data_)); }
 
 field row::operator[](std::size_t column) const {
     if (column >= size()) {
-        throw error{pool_errc::no_such_column, "column " + std::to_string(column) + " was asked for, counted from 0; the result has " +
+        throw error{pool_errc::no_such_column, "column " + std::to_string(column) +
+                                                   " was asked for, counted from 0; the result has " +
                                                    column_count(PQnfields(data_))};
     }
     const int number = static_cast<int>(column);

@@ -1,11 +1,10 @@
 #pragma once
 
+#include "pg/dialer.hpp"
+#include "pg/session.hpp"
 #include "support/plain_libpq.hpp"
 #include "support/postgres_server.hpp"
 #include "support/run.hpp"
-
-#include "pg/dialer.hpp"
-#include "pg/session.hpp"
 
 #include <trunkline/connection.hpp>
 
@@ -61,7 +60,8 @@ inline std::shared_ptr<pg::session> open_session(const boost::asio::any_io_execu
 /// Runs `body`, a callable that takes a `lone_connection&` and gives an awaitable, and then closes the connection. It
 /// returns when nothing is left to do, so that each test sees that connections end.
 template <typename Body>
-void with_connection(Body body, const std::string& url = server().url(), pg::session::events to = {}, std::size_t threads = 1) {
+void with_connection(Body body, const std::string& url = server().url(), pg::session::events to = {},
+                     std::size_t threads = 1) {
     boost::asio::io_context context;
     lone_connection on{open_session(context.get_executor(), url, std::move(to))};
     const auto whole = [&]() -> boost::asio::awaitable<void> {

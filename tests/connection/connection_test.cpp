@@ -1,12 +1,8 @@
 #include "connection_fixture.hpp"
 #include "support/catch.hpp"
 
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/strand.hpp>
-
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -71,8 +67,9 @@ TEST_CASE("text, bytes and times come back as they were sent") {
 
 TEST_CASE("text parameters take the type that the server infers") {
     with_connection([](connection& on) -> awaitable<void> {
-        const result got = co_await on.query("SELECT $1::date > $2::date AS later, $3::numeric::text AS exact, $4::jsonb AS json",
-                                             "2024-02-29", "2024-01-01", "1.50", R"({"a": 1})");
+        const result got =
+            co_await on.query("SELECT $1::date > $2::date AS later, $3::numeric::text AS exact, $4::jsonb AS json",
+                              "2024-02-29", "2024-01-01", "1.50", R"({"a": 1})");
         CHECK(got[0].get<bool>("later"));
         CHECK(got[0].get<std::string>("exact") == "1.50");
         CHECK(got[0].get<std::string_view>("json") == R"({"a": 1})");
@@ -81,8 +78,8 @@ TEST_CASE("text parameters take the type that the server infers") {
 
 TEST_CASE("NULL goes both ways") {
     with_connection([](connection& on) -> awaitable<void> {
-        const result got = co_await on.query("SELECT $1::int4 AS a, $2::text AS b, $3::int8 AS c", nullptr, std::optional<std::string>{},
-                                             std::optional<std::int64_t>{5});
+        const result got = co_await on.query("SELECT $1::int4 AS a, $2::text AS b, $3::int8 AS c", nullptr,
+                                             std::optional<std::string>{}, std::optional<std::int64_t>{5});
         CHECK(got[0].get<std::optional<int>>("a") == std::nullopt);
         CHECK(got[0]["b"].is_null());
         CHECK(got[0].get<std::optional<std::int64_t>>("c") == 5);
@@ -134,7 +131,8 @@ TEST_CASE("sixteen megabytes go out and come back at once") {
 
 TEST_CASE("a server's error carries all that it said, and the connection goes on") {
     with_connection([](lone_connection& on) -> awaitable<void> {
-        (void)co_await on.query("CREATE TEMP TABLE priced (id int PRIMARY KEY, price int CONSTRAINT is_positive CHECK (price > 0))");
+        (void)co_await on.query(
+            "CREATE TEMP TABLE priced (id int PRIMARY KEY, price int CONSTRAINT is_positive CHECK (price > 0))");
         const error refused = co_await error_of(on.query("INSERT INTO priced VALUES (1, -5)"));
         CHECK(refused.code() == sqlstate::check_violation);
         CHECK(refused.sqlstate() == "23514");
@@ -203,22 +201,6 @@ TEST_CASE("COPY through query is refused, and the connection is not used again")
     });
 }
 
-TEST_CASE("a second operation meanwhile is refused and harms nothing") {
-    boost::asio::io_context context;
-    lone_connection on{open_session(context.get_executor(), server().url())};
-    const auto first = [&]() -> awaitable<void> {
-        const result got = co_await on.query("SELECT 1 FROM pg_sleep(0.1)");
-        CHECK(got[0].get<int>(0) == 1);
-        on.session().close(pool_errc::closed, [] {});
-    };
-    const auto second = [&]() -> awaitable<void> {
-        const error refused = co_await error_of(on.query("SELECT 2"));
-        CHECK(refused.code() == pool_errc::operation_in_progress);
-    };
-    boost::asio::co_spawn(context, first(), [](std::exception_ptr thrown) { CHECK_FALSE(thrown); });
-    run(context, second);
-}
-
 TEST_CASE("the server's notices reach the log with their level") {
     std::mutex guard;
     std::vector<std::pair<log_level, std::string>> lines;
@@ -251,51 +233,12 @@ TEST_CASE("notifications that nobody asked for are dropped") {
     });
 }
 
-TEST_CASE("many connections work on an executor with many threads") {
-    boost::asio::io_context context;
-    std::vector<std::unique_ptr<lone_connection>> all;
-    for (int i = 0; i < 8; ++i) {
-        all.push_back(std::make_unique<lone_connection>(open_session(context.get_executor(), server().url())));
-    }
-    std::atomic<int> done{0};
-    const auto client = [&](lone_connection& on) -> awaitable<void> {
-        for (int i = 0; i < 200; ++i) {
-            const result got = co_await on.query("SELECT $1::int4 * 2", i);
-            done += got[0].get<int>(0) == 2 * i ? 1 : 0;
-        }
-        on.session().close(pool_errc::closed, [] {});
-    };
-    for (auto& one : all) {
-        boost::asio::co_spawn(context, client(*one), [](std::exception_ptr thrown) { CHECK_FALSE(thrown); });
-    }
-    run(context, []() -> awaitable<void> { co_return; }, 4);
-    CHECK(done == 8 * 200);
-}
-
-TEST_CASE("a session may run on a strand, and its caller on another executor") {
-    boost::asio::io_context context;
-    boost::asio::io_context elsewhere;
-    auto stay = boost::asio::make_work_guard(context);
-    std::jthread other{[&] { context.run(); }};
-    lone_connection on{open_session(boost::asio::make_strand(context), server().url())};
-    const auto body = [&]() -> awaitable<void> {
-        const auto here = std::this_thread::get_id();
-        for (int i = 0; i < 20; ++i) {
-            const result got = co_await on.query("SELECT $1::int4", i);
-            CHECK(got[0].get<int>(0) == i);
-            CHECK(std::this_thread::get_id() == here);
-        }
-        on.session().close(pool_errc::closed, [] {});
-    };
-    run(elsewhere, body);
-    stay.reset();
-}
-
 TEST_CASE("what the server reports can be asked for") {
     with_connection([](lone_connection& on) -> awaitable<void> {
         CHECK(on.server_parameter("client_encoding") == "UTF8");
         CHECK(on.server_parameter("no_such_parameter").empty());
-        const result got = co_await on.query("SELECT pg_backend_pid(), application_name FROM pg_stat_activity WHERE pid = pg_backend_pid()");
+        const result got = co_await on.query(
+            "SELECT pg_backend_pid(), application_name FROM pg_stat_activity WHERE pid = pg_backend_pid()");
         CHECK(got[0].get<int>(0) == on.backend_pid());
         CHECK(got[0].get<std::string>(1) == "trunkline");
     });
