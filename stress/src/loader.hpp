@@ -1,0 +1,58 @@
+#pragma once
+
+#include "post.hpp"
+#include "search_terms.hpp"
+
+#include <trunkline/pool.hpp>
+
+#include <boost/asio/awaitable.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+#include <string>
+
+namespace trunkline::stress {
+
+/// Loads posts in multi-row inserts over a few connections at once. Memory is bounded: each holds one batch.
+class loader {
+public:
+    /// Connections used. More do not help: the server computes each post's words, which is its CPU's work.
+    static constexpr std::size_t lanes = 4;
+    /// A batch ends at whichever comes first.
+    static constexpr std::size_t batch_posts = 200;
+    static constexpr std::size_t batch_bytes = std::size_t{256} << 10;
+
+    /// All must outlive `run`.
+    loader(pool& into, post_source& from, search_terms& terms) : into_{into}, from_{from}, terms_{terms} {}
+
+    /// Completes when all posts are stored. Throws the first `error` of any connection, or what the source throws.
+    boost::asio::awaitable<void> run();
+    /// Every lane ends after its batch.
+    void stop() noexcept { stopping_ = true; }
+
+    /// Posts that the server has stored so far; any thread may ask.
+    [[nodiscard]] std::uint64_t loaded() const noexcept { return loaded_; }
+    /// Posts whose id was there already, and which were left out.
+    [[nodiscard]] std::uint64_t duplicates() const noexcept { return duplicates_; }
+
+private:
+    boost::asio::awaitable<void> run_lane();
+    std::size_t fill(parameters& batch, post& scratch);
+    void fail(std::exception_ptr problem);
+
+    pool& into_;
+    post_source& from_;
+    search_terms& terms_;
+    const std::string full_batch_ = make_full_batch();
+    std::mutex mutex_;  // guards the source, the terms and the failure
+    std::exception_ptr failure_;
+    std::atomic<bool> stopping_{false};
+    std::atomic<std::uint64_t> loaded_{0};
+    std::atomic<std::uint64_t> duplicates_{0};
+
+    static std::string make_full_batch();
+};
+
+}  // namespace trunkline::stress
