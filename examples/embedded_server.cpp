@@ -37,7 +37,8 @@ asio::awaitable<void> serve(trunkline::pool& pool, tcp::socket socket) {
     std::string input;
     try {
         for (;;) {
-            const auto length = co_await asio::async_read_until(socket, asio::dynamic_buffer(input, 4096), '\n', asio::use_awaitable);
+            const auto length =
+                co_await asio::async_read_until(socket, asio::dynamic_buffer(input, 4096), '\n', asio::use_awaitable);
             const auto line = input.substr(0, length - 1);
             input.erase(0, length);
             const auto output = co_await answer(pool, line);

@@ -2,6 +2,7 @@
 #include <trunkline/pool.hpp>
 
 #include <boost/asio.hpp>
+
 #include <iostream>
 
 boost::asio::awaitable<void> greet(trunkline::pool& pool) {
@@ -18,6 +19,8 @@ int main(int argc, char** argv) {
     auto settings = trunkline::settings_from_environment();  // TRUNKLINE_ENV: development, staging, production …
     settings.connect.url = argc > 1 ? argv[1] : "";
     trunkline::pool pool{context.get_executor(), settings};
-    boost::asio::co_spawn(context, greet(pool), [](std::exception_ptr e) { if (e) std::rethrow_exception(e); });
+    boost::asio::co_spawn(context, greet(pool), [](std::exception_ptr e) {
+        if (e) std::rethrow_exception(e);
+    });
     context.run();
 }

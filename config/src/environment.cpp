@@ -17,8 +17,6 @@ profile profile_from_environment(profile fallback) {
                                                 "\"; give development, test, staging or production, or unset it"}}};
 }
 
-pool_settings settings_from_environment(profile fallback) {
-    return settings_for(profile_from_environment(fallback));
-}
+pool_settings settings_from_environment(profile fallback) { return settings_for(profile_from_environment(fallback)); }
 
 }  // namespace trunkline

@@ -36,6 +36,12 @@ public:
                 "is " + std::to_string(value.count()) + " ms; give between 0 (" + zero + ") and 1 year");
     }
 
+    void keepalive(std::chrono::seconds value, const char* setting) {
+        constexpr std::chrono::seconds most{32'767};  // Linux's own bound
+        require(value.count() >= 1 && value <= most, setting,
+                "is " + std::to_string(value.count()) + " s; give between 1 s and 32767 s");
+    }
+
     std::vector<settings_problem> take() { return std::move(problems_); }
 
 private:
@@ -55,7 +61,8 @@ void check_size(checker& check, const size_settings& size) {
 
 void check_connect(checker& check, const connect_settings& connect) {
     check.positive(connect.timeout, "connect.timeout");
-    check.require(connect.max_connecting >= 1, "connect.max_connecting", "is 0, so that no connection could ever be opened; give 1 or more");
+    check.require(connect.max_connecting >= 1, "connect.max_connecting",
+                  "is 0, so that no connection could ever be opened; give 1 or more");
     check.positive(connect.backoff_initial, "connect.backoff_initial");
     check.positive(connect.backoff_max, "connect.backoff_max");
     check.require(connect.backoff_initial <= connect.backoff_max, "connect.backoff_initial",
@@ -63,8 +70,8 @@ void check_connect(checker& check, const connect_settings& connect) {
     check.require(connect.application_name.size() < 64, "connect.application_name",
                   "has " + std::to_string(connect.application_name.size()) + " bytes; PostgreSQL keeps 63, shorten it");
     const auto& tcp = connect.tcp;
-    check.require(tcp.keepalives_idle.count() >= 1, "connect.tcp.keepalives_idle", "is under 1 s; give 1 s or more");
-    check.require(tcp.keepalives_interval.count() >= 1, "connect.tcp.keepalives_interval", "is under 1 s; give 1 s or more");
+    check.keepalive(tcp.keepalives_idle, "connect.tcp.keepalives_idle");
+    check.keepalive(tcp.keepalives_interval, "connect.tcp.keepalives_interval");
     check.require(tcp.keepalives_count >= 1 && tcp.keepalives_count <= 100, "connect.tcp.keepalives_count",
                   "is " + std::to_string(tcp.keepalives_count) + "; give between 1 and 100");
     check.zero_or_more(tcp.user_timeout, "connect.tcp.user_timeout", "the kernel's default");
@@ -75,14 +82,16 @@ void check_lifetime(checker& check, const lifetime_settings& lifetime) {
     check.zero_or_more(lifetime.max_lifetime, "lifetime.max_lifetime", "never");
     check.positive(lifetime.rollback_timeout, "lifetime.rollback_timeout");
     const bool both = lifetime.idle_timeout.count() > 0 && lifetime.max_lifetime.count() > 0;
-    check.require(!both || lifetime.idle_timeout < lifetime.max_lifetime, "lifetime.idle_timeout",
-                  "is not shorter than lifetime.max_lifetime, so that it never counts; lower it, or turn it off with 0");
+    check.require(
+        !both || lifetime.idle_timeout < lifetime.max_lifetime, "lifetime.idle_timeout",
+        "is not shorter than lifetime.max_lifetime, so that it never counts; lower it, or turn it off with 0");
 }
 
 }  // namespace
 
 settings_error::settings_error(std::vector<settings_problem> problems)
-    : std::invalid_argument{describe(problems)}, problems_{std::move(problems)} {}
+    : std::invalid_argument{describe(problems)},
+      problems_{std::move(problems)} {}
 
 std::vector<settings_problem> validate(const pool_settings& settings) {
     checker check;

@@ -17,7 +17,9 @@ namespace asio = boost::asio;
 /// A coroutine in the queue: a part of `acquire_from`'s frame.
 struct sleeping_acquire final : acquire_operation {
     sleeping_acquire(std::shared_ptr<pool_impl> from, acquire_options options)
-        : acquire_operation{of_coroutines}, pool{std::move(from)}, since{std::chrono::steady_clock::now()} {
+        : acquire_operation{of_coroutines},
+          pool{std::move(from)},
+          since{std::chrono::steady_clock::now()} {
         deadline = since + pool->timeout_of(options);
     }
     /// A grant that its caller did not live to see goes on to the next.
@@ -47,8 +49,8 @@ struct sleeping_acquire final : acquire_operation {
         if (result == core::outcome::cancelled) {
             throw error{asio::error::operation_aborted, "acquire"};
         }
-        throw acquire_error{reason_of(result), pool->settings()->name, std::chrono::steady_clock::now() - since, why->counts,
-                            why->last};
+        throw acquire_error{reason_of(result), pool->settings()->name, std::chrono::steady_clock::now() - since,
+                            why->counts, why->last};
     }
 
     const std::shared_ptr<pool_impl> pool;  // the pool object may go away while we wait
@@ -209,7 +211,8 @@ asio::awaitable<lease> acquire_from(const std::shared_ptr<pool_impl>& impl, acqu
     co_return op.take();
 }
 
-void begin_acquire(const std::shared_ptr<pool_impl>& impl, acquire_options options, diagnostics* why, acquire_handler handler) {
+void begin_acquire(const std::shared_ptr<pool_impl>& impl, acquire_options options, diagnostics* why,
+                   acquire_handler handler) {
     waiting_callback::make(impl, std::move(handler), options, why).begin();
 }
 

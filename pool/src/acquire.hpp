@@ -4,8 +4,8 @@
 
 #include <trunkline/pool.hpp>
 
-#include <boost/asio/awaitable.hpp>
 #include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/awaitable.hpp>
 
 #include <memory>
 
@@ -17,6 +17,7 @@ using acquire_handler = boost::asio::any_completion_handler<void(error_code, lea
 boost::asio::awaitable<lease> acquire_from(const std::shared_ptr<pool_impl>& impl, acquire_options options);
 
 /// `pool::async_acquire` for a handler that is no coroutine of ours.
-void begin_acquire(const std::shared_ptr<pool_impl>& impl, acquire_options options, diagnostics* why, acquire_handler handler);
+void begin_acquire(const std::shared_ptr<pool_impl>& impl, acquire_options options, diagnostics* why,
+                   acquire_handler handler);
 
 }  // namespace trunkline::detail

@@ -55,8 +55,8 @@ std::string seconds(std::chrono::nanoseconds value) {
 }
 
 std::string picture(const pool_counts& counts) {
-    return std::to_string(counts.total) + " of " + std::to_string(counts.max) + " connections: " +
-           std::to_string(counts.leased) + " leased, " + std::to_string(counts.idle) + " idle, " +
+    return std::to_string(counts.total) + " of " + std::to_string(counts.max) +
+           " connections: " + std::to_string(counts.leased) + " leased, " + std::to_string(counts.idle) + " idle, " +
            std::to_string(counts.connecting) + " connecting, " + std::to_string(counts.resetting) + " resetting, " +
            std::to_string(counts.closing) + " closing; " + std::to_string(counts.waiting) + " callers waiting";
 }
@@ -93,7 +93,8 @@ error::error(error_code code, diagnostics what_the_server_said)
       said_{std::make_shared<const diagnostics>(std::move(what_the_server_said))} {}
 
 error::error(error_code code, const std::string& context, diagnostics what_the_server_said)
-    : system_error{code, context}, said_{std::make_shared<const diagnostics>(std::move(what_the_server_said))} {}
+    : system_error{code, context},
+      said_{std::make_shared<const diagnostics>(std::move(what_the_server_said))} {}
 
 acquire_error::acquire_error(pool_errc reason, std::string_view pool_name, std::chrono::nanoseconds waited,
                              const pool_counts& counts, std::shared_ptr<const connect_failure> last)

@@ -25,13 +25,13 @@ std::chrono::nanoseconds histogram_snapshot::quantile(double q) const noexcept {
     if (count == 0) {
         return {};
     }
-    const auto share = std::clamp(q, 0.0, 1.0) * static_cast<double>(count);
+    const auto share = (q > 0.0 ? std::min(q, 1.0) : 0.0) * static_cast<double>(count);  // NaN counts as 0
     const auto rank = std::clamp<std::uint64_t>(static_cast<std::uint64_t>(std::ceil(share)), 1, count);
     std::uint64_t seen = 0;
     for (std::size_t i = 0; i < counts.size(); ++i) {
         seen += counts[i];
         if (seen >= rank) {
-            return std::min(histogram_scale::middle(i), longest);
+            return i + 1 == counts.size() ? longest : std::min(histogram_scale::middle(i), longest);
         }
     }
     return longest;

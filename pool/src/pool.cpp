@@ -1,8 +1,8 @@
-#include <trunkline/pool.hpp>
-
 #include "acquire.hpp"
 #include "pool_impl.hpp"
 #include "pool_service.hpp"
+
+#include <trunkline/pool.hpp>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/deferred.hpp>
@@ -21,9 +21,7 @@ pool::pool(asio::any_io_executor executor, pool_settings settings, pool_hooks ho
     asio::use_service<detail::pool_service>(context).add(impl_);
 }
 
-pool::~pool() {
-    impl_->abandon();
-}
+pool::~pool() { impl_->abandon(); }
 
 asio::awaitable<void> pool::start() {
     const auto impl = impl_;
@@ -35,9 +33,7 @@ asio::awaitable<void> pool::start() {
     }
 }
 
-asio::awaitable<lease> pool::acquire(acquire_options options) {
-    return detail::acquire_from(impl_, options);
-}
+asio::awaitable<lease> pool::acquire(acquire_options options) { return detail::acquire_from(impl_, options); }
 
 std::optional<lease> pool::try_acquire() noexcept {
     auto* const free = impl_->try_acquire();
@@ -54,31 +50,23 @@ asio::awaitable<result> pool::query_with(std::shared_ptr<detail::pool_impl> impl
     co_return co_await borrowed->query(sql, std::move(values));
 }
 
-void pool::reconfigure(pool_settings settings) {
-    impl_->reconfigure(std::move(settings));
-}
+void pool::reconfigure(pool_settings settings) { impl_->reconfigure(std::move(settings)); }
 
-void pool::rotate() {
-    impl_->rotate();
-}
+void pool::rotate() { impl_->rotate(); }
 
 asio::awaitable<void> pool::close(std::chrono::milliseconds grace) {
     const auto impl = impl_;
-    auto begin = [&impl, &grace](auto handler) { impl->close(grace, detail::pool_impl::completion{std::move(handler)}); };
+    auto begin = [&impl, &grace](auto handler) {
+        impl->close(grace, detail::pool_impl::completion{std::move(handler)});
+    };
     auto token = asio::as_tuple(asio::deferred);
     co_await asio::async_initiate<decltype(token), void(error_code)>(begin, token);
 }
 
-pool_stats pool::stats() const noexcept {
-    return impl_->stats();
-}
+pool_stats pool::stats() const noexcept { return impl_->stats(); }
 
-pool_settings pool::settings() const {
-    return *impl_->settings();
-}
+pool_settings pool::settings() const { return *impl_->settings(); }
 
-asio::any_io_executor pool::get_executor() const noexcept {
-    return impl_->executor();
-}
+asio::any_io_executor pool::get_executor() const noexcept { return impl_->executor(); }
 
 }  // namespace trunkline

@@ -180,7 +180,8 @@ void pool_impl::on_open(core::slot& s, core::time_point began, pg::connection_ha
         auto& c = *fresh.release();
         s.connection = &c;
         core->opened(s, now, decided);
-        if (c.session().state() == pg::session_state::broken) {  // it broke before the slot knew it: `on_lost` found nothing
+        if (c.session().state() ==
+            pg::session_state::broken) {  // it broke before the slot knew it: `on_lost` found nothing
             core->lost(s, decided);
         }
     }
@@ -191,7 +192,8 @@ void pool_impl::on_refused(core::slot& s, pg::dialed what) {
     const auto kind = kind_of(what.code);
     const auto now = std::chrono::steady_clock::now();
     if (kind != core::dial_failure::aborted) {
-        log(kind == core::dial_failure::refused ? log_level::error : log_level::warning, "cannot connect: " + what.said.message);
+        log(kind == core::dial_failure::refused ? log_level::error : log_level::warning,
+            "cannot connect: " + what.said.message);
         auto failure = std::make_shared<const connect_failure>(
             connect_failure{what.code, std::move(what.said.message), std::move(what.said.sqlstate), now});
         const std::lock_guard lock{state_mutex_};

@@ -115,9 +115,7 @@ pooled_connection& pool_impl::granted(acquire_operation& op, core::time_point si
     return lent;
 }
 
-void pool_impl::count_wait(core::time_point since) noexcept {
-    waits_.record(std::chrono::steady_clock::now() - since);
-}
+void pool_impl::count_wait(core::time_point since) noexcept { waits_.record(std::chrono::steady_clock::now() - since); }
 
 void pool_impl::take_back(pooled_connection& c, bool discard) noexcept {
     const auto how = left_as(c, discard);

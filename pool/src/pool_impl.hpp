@@ -9,8 +9,8 @@
 
 #include <trunkline/pool.hpp>
 
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/any_io_executor.hpp>
 
 #include <atomic>
 #include <memory>
@@ -91,7 +91,8 @@ private:
     const pool_hooks hooks_;
     guarded_machine machine_;
     pool_timer timer_;
-    std::atomic<std::chrono::milliseconds::rep> acquire_timeout_;  // in milliseconds; beside `settings_`, so that waiters need no lock
+    std::atomic<std::chrono::milliseconds::rep>
+        acquire_timeout_;  // in milliseconds; beside `settings_`, so that waiters need no lock
     metrics::sharded_histogram waits_, uses_, dials_;
 
     std::atomic<bool> closing_{false};
@@ -105,8 +106,8 @@ private:
     bool finished_ = false;
     std::uint64_t serials_ = 0;
 
-    std::shared_ptr<pool_impl> while_lent_out_;  // under the core's lock: leases outlive the pool object
-    std::optional<pg::dialer> dialer_{std::in_place};            // empty once the execution context is gone
+    std::shared_ptr<pool_impl> while_lent_out_;        // under the core's lock: leases outlive the pool object
+    std::optional<pg::dialer> dialer_{std::in_place};  // empty once the execution context is gone
 };
 
 }  // namespace trunkline::detail

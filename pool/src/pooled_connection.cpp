@@ -31,9 +31,7 @@ void lease::discard() noexcept {
 
 namespace detail {
 
-void pooled_connection::give_back(bool discard) noexcept {
-    owner_.take_back(*this, discard);
-}
+void pooled_connection::give_back(bool discard) noexcept { owner_.take_back(*this, discard); }
 
 }  // namespace detail
 

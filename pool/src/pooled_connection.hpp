@@ -17,7 +17,9 @@ class pool_impl;
 class pooled_connection final : public connection {
 public:
     pooled_connection(pool_impl& owner, core::slot& place, std::uint64_t serial) noexcept
-        : owner_{owner}, place_{place}, serial_{serial} {}
+        : owner_{owner},
+          place_{place},
+          serial_{serial} {}
 
     /// Sets the session, once.
     void adopt(std::shared_ptr<pg::session> session) noexcept { session_ = std::move(session); }

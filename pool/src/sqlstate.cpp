@@ -150,7 +150,8 @@ public:
         if (code.category() == pool_category()) {
             return pool_error_means(static_cast<pool_errc>(code.value()), condition);
         }
-        if (code.category() == boost::system::system_category() || code.category() == boost::system::generic_category()) {
+        if (code.category() == boost::system::system_category() ||
+            code.category() == boost::system::generic_category()) {
             return system_error_means(code.value(), condition);
         }
         return false;
@@ -169,8 +170,6 @@ const boost::system::error_category& condition_category() noexcept {
     return category;
 }
 
-std::string to_string(sqlstate code) {
-    return characters_of(static_cast<int>(code));
-}
+std::string to_string(sqlstate code) { return characters_of(static_cast<int>(code)); }
 
 }  // namespace trunkline

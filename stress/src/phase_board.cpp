@@ -62,10 +62,11 @@ void phase_board::draw_run(clock::time_point now) {
     phase_.done_before = seen.done;
     phase_.drawn_at = now;
     const double share = std::chrono::duration<double>(now - phase_.began) / phase_.expected;
-    progress_.show(share, phase_.title + short_time(now - phase_.began) + "  " + decimal(rate, 0) + "/s  p99 " +
-                              short_time(seen.p99) + "  errors " + with_commas(seen.failed) + "  pool " +
-                              std::to_string(counts.total) + ": " + std::to_string(counts.leased) + " leased, " +
-                              std::to_string(counts.idle) + " idle, " + with_commas(counts.waiting) + " waiting");
+    // Short enough for a terminal of 80 columns.
+    progress_.show(share, phase_.title + short_time(now - phase_.began) + "  " + decimal(rate, 0) + "/s p99 " +
+                              short_time(seen.p99) + " errors " + with_commas(seen.failed) + " leased " +
+                              std::to_string(counts.leased) + " idle " + std::to_string(counts.idle) + " waiting " +
+                              with_commas(counts.waiting));
 }
 
 }  // namespace trunkline::stress

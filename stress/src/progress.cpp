@@ -9,7 +9,7 @@ namespace trunkline::stress {
 
 namespace {
 
-constexpr std::size_t bar_width = 24;
+constexpr std::size_t bar_width = 8;
 
 std::string bar(double done) {
     const auto filled = static_cast<std::size_t>(std::clamp(done, 0.0, 1.0) * bar_width);

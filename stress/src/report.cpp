@@ -75,7 +75,8 @@ std::string process_lines(const report& from) {
     lines += label("client") + decimal(cpu_us, 1) + " us CPU an operation, " + decimal(from.client_peak_rss_mib, 1) +
              " MiB at most\n";
     lines += label("server") + "at most " + with_commas(from.server_connections_max) +
-             " sessions of the pool at once, limit " + with_commas(from.asked.connections) + "\n";
+             " sessions of the pool at once, limit " + with_commas(from.asked.connections) + " (looked " +
+             with_commas(from.server_looks) + " times)\n";
     return lines;
 }
 

@@ -40,6 +40,7 @@ struct report {
     measurements run;  ///< capacity: of the highest rate that held, or of the last that did not
     write_counts writes;
     std::size_t server_connections_max = 0;
+    std::uint64_t server_looks = 0;  ///< how often its sessions were counted
     double client_peak_rss_mib = 0;
     pool_stats pool;
     slo_verdict verdict;

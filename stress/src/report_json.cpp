@@ -140,6 +140,7 @@ json::object to_json(const report& from) {
     made["client_cpu_us_per_op"] = operations > 0 ? cpu_us / static_cast<double>(operations) : 0;
     made["client_peak_rss_mib"] = from.client_peak_rss_mib;
     made["server_connections_max"] = from.server_connections_max;
+    made["server_looks"] = from.server_looks;
     made["pool"] = pool_of(from.pool);
     made["slo"] = slo_of(from);
     if (from.asked.mode == run_mode::capacity) {

@@ -210,6 +210,9 @@ boost::asio::awaitable<measurements> runner::run_workload(operation_context cont
 
 boost::asio::awaitable<void> runner::clean_up() {
     board_.enter("cleaning up");
+    if (report_.pool.max == 0) {
+        report_.pool = pool_.stats();  // nothing was run
+    }
     if (schema_made_ && !asked_.database_url.empty()) {
         try {
             co_await drop_schema(pool_);
@@ -218,8 +221,9 @@ boost::asio::awaitable<void> runner::clean_up() {
         }
     }
     co_await pool_.close(closing_grace);
-    report_.server_connections_max = watch_.most();
     co_await watch_.stop();
+    report_.server_connections_max = watch_.most();
+    report_.server_looks = watch_.samples();
 }
 
 boost::asio::awaitable<void> runner::show_progress() {

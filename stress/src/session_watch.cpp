@@ -49,7 +49,6 @@ boost::asio::awaitable<void> session_watch::watch() {
             ++samples_;
         } catch (const std::exception&) {
             // The server may be stopped and started again under load: the next look will tell.
-            ++failures_;
         }
         due = std::max(due + interval, sleeper::clock::now());
         co_await sleep_.async_sleep_until(due, boost::asio::deferred);

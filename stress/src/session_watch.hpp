@@ -28,9 +28,8 @@ public:
 
     /// The most sessions seen at once.
     [[nodiscard]] std::size_t most() const noexcept { return most_; }
-    /// How often it looked; and how often the server gave no answer.
+    /// How often it looked and had an answer.
     [[nodiscard]] std::uint64_t samples() const noexcept { return samples_; }
-    [[nodiscard]] std::uint64_t failures() const noexcept { return failures_; }
 
     /// The connection that is used, for questions beside the pool under test.
     [[nodiscard]] pool& connection_beside() noexcept { return own_; }
@@ -45,7 +44,6 @@ private:
     std::atomic<bool> stopping_{false};
     std::atomic<std::size_t> most_{0};
     std::atomic<std::uint64_t> samples_{0};
-    std::atomic<std::uint64_t> failures_{0};
 };
 
 }  // namespace trunkline::stress

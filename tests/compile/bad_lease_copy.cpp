@@ -1,6 +1,4 @@
 // expect: (use of deleted function|deleted)
 #include <trunkline/pool.hpp>
 
-trunkline::lease copy(const trunkline::lease& other) {
-    return other;
-}
+trunkline::lease copy(const trunkline::lease& other) { return other; }

@@ -3,6 +3,4 @@
 
 struct unknown {};
 
-boost::asio::awaitable<void> form(trunkline::pool& pool) {
-    co_await pool.query("select $1", unknown{});
-}
+boost::asio::awaitable<void> form(trunkline::pool& pool) { co_await pool.query("select $1", unknown{}); }

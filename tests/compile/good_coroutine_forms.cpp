@@ -42,5 +42,6 @@ asio::awaitable<int> forms(trunkline::pool& pool) {
     auto future = pool.async_acquire(asio::use_future);
     pool.async_acquire([](trunkline::error_code, trunkline::lease) {});
     co_await pool.close(5s);
-    co_return static_cast<int>(count) + (in_time && other && third ? 1 : 0) + error.value() + reason.value() + rows[0].get<int>(0);
+    co_return static_cast<int>(count) + (in_time && other && third ? 1 : 0) + error.value() + reason.value() +
+        rows[0].get<int>(0);
 }

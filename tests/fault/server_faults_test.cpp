@@ -14,6 +14,13 @@ using namespace trunkline::test;
 
 namespace {
 
+/// These tests kill sessions and stop servers: never on a server that was given.
+pool_settings settings_on(postgres_server& server, const std::string& application, size_settings size) {
+    auto settings = fixture::settings(application, size);
+    settings.connect.url = server.url();
+    return settings;
+}
+
 /// What a crowd of clients saw. Each operation ends exactly once: `begun == answered + failed`.
 struct tally {
     std::size_t begun = 0;
@@ -60,7 +67,7 @@ asio::awaitable<bool> reached(Condition condition, std::chrono::seconds within =
 
 TEST_CASE("a killed idle session is noticed, and the minimum is restored without an acquire") {
     asio::io_context context;
-    pool pool{context.get_executor(), fixture::settings("kill_idle", {.min = 3, .max = 5})};
+    pool pool{context.get_executor(), settings_on(fixture::server(), "kill_idle", {.min = 3, .max = 5})};
     bool restored = false;
     run(context, [&]() -> asio::awaitable<void> {
         co_await pool.start();
@@ -75,7 +82,7 @@ TEST_CASE("a killed idle session is noticed, and the minimum is restored without
 
 TEST_CASE("a query whose session is killed fails once with the server's words, and its caller may go on") {
     asio::io_context context;
-    pool pool{context.get_executor(), fixture::settings("kill_busy", {.min = 1, .max = 2})};
+    pool pool{context.get_executor(), settings_on(fixture::server(), "kill_busy", {.min = 1, .max = 2})};
     std::string state;
     error_code code;
     std::int32_t afterwards = 0;
@@ -88,7 +95,7 @@ TEST_CASE("a query whose session is killed fails once with the server's words, a
                                       "query LIKE '%pg_sleep%' AND state = 'active'") == 1;
             };
             const bool sleeping_in_time = co_await reached(sleeping);
-        CHECK(sleeping_in_time);
+            CHECK(sleeping_in_time);
             terminate_sessions_of(observer, "kill_busy");
         };
         asio::co_spawn(context, killer(), asio::detached);
@@ -110,8 +117,7 @@ TEST_CASE("a query whose session is killed fails once with the server's words, a
 TEST_CASE("a server that stops and starts again under load loses nobody") {
     postgres_server server;
     asio::io_context context;
-    auto settings = fixture::settings("restart", {.min = 5, .max = 10});
-    settings.connect.url = server.url();
+    auto settings = settings_on(server, "restart", {.min = 5, .max = 10});
     settings.acquire.timeout = 30s;
     pool pool{context.get_executor(), settings};
     tally seen;
@@ -161,7 +167,7 @@ TEST_CASE("a server that stops and starts again under load loses nobody") {
 
 TEST_CASE("a refused password is told at once, in the server's own words") {
     asio::io_context context;
-    auto settings = fixture::settings("password", {.min = 1, .max = 2});
+    auto settings = settings_on(fixture::server(), "password", {.min = 1, .max = 2});
     settings.connect.url = fixture::server().url_with_password("wrong");
     settings.acquire.timeout = 60s;
     pool pool{context.get_executor(), settings};
@@ -197,8 +203,7 @@ TEST_CASE("a refused password is told at once, in the server's own words") {
 TEST_CASE("a full server is waited out, and nobody fails before the deadline") {
     postgres_server server{{.max_connections = 10}};
     asio::io_context context;
-    auto settings = fixture::settings("full", {.min = 0, .max = 20});
-    settings.connect.url = server.url();
+    auto settings = settings_on(server, "full", {.min = 0, .max = 20});
     settings.acquire.timeout = 60s;
     pool pool{context.get_executor(), settings};
     tally seen;

@@ -57,7 +57,8 @@ TEST_CASE("async_acquire takes each of Asio's completion tokens") {
         while (!by_callback) {
             co_await asio::post(context, asio::use_awaitable);
         }
-        leases = (by_awaitable ? 1 : 0) + (by_deferred ? 1 : 0) + (by_tuple && !code ? 1 : 0) + (by_future ? 1 : 0) + (by_callback ? 1 : 0);
+        leases = (by_awaitable ? 1 : 0) + (by_deferred ? 1 : 0) + (by_tuple && !code ? 1 : 0) + (by_future ? 1 : 0) +
+                 (by_callback ? 1 : 0);
     };
     run(context, [&]() -> asio::awaitable<void> {
         co_await take_one_by_each();
@@ -89,7 +90,8 @@ TEST_CASE("a handler runs on its own executor, wherever the pool runs") {
     }
     auto strand = asio::make_strand(callers);
     bool in_strand = false;
-    pool.async_acquire(asio::bind_executor(strand, [&](error_code, lease) { in_strand = strand.running_in_this_thread(); }));
+    pool.async_acquire(
+        asio::bind_executor(strand, [&](error_code, lease) { in_strand = strand.running_in_this_thread(); }));
     callers.run();  // the pool's work guard on our executor keeps this going until all have been told
     CHECK(ended == 50);
     CHECK(on_own == 100);
@@ -105,7 +107,8 @@ TEST_CASE("a handler's own allocator is used") {
     bool told = false;
     run(context, [&]() -> asio::awaitable<void> {
         co_await pool.start();
-        pool.async_acquire(asio::bind_allocator(counting_allocator<int>{uses}, [&](error_code, lease) { told = true; }));
+        pool.async_acquire(
+            asio::bind_allocator(counting_allocator<int>{uses}, [&](error_code, lease) { told = true; }));
         while (!told) {
             co_await asio::post(context, asio::use_awaitable);
         }

@@ -172,7 +172,8 @@ TEST_CASE("a lease may outlive its pool") {
     asio::io_context context;
     std::int32_t answer = 0;
     run(context, [&]() -> asio::awaitable<void> {
-        std::optional<pool> short_lived{std::in_place, context.get_executor(), fixture::settings("outlive", {.min = 1, .max = 2})};
+        std::optional<pool> short_lived{std::in_place, context.get_executor(),
+                                        fixture::settings("outlive", {.min = 1, .max = 2})};
         auto lease = co_await short_lived->acquire();
         short_lived.reset();
         const auto rows = co_await lease->query("SELECT 42");
@@ -186,7 +187,8 @@ TEST_CASE("destroying the pool tells those who wait") {
     asio::io_context context;
     error_code told;
     run(context, [&]() -> asio::awaitable<void> {
-        std::optional<pool> short_lived{std::in_place, context.get_executor(), fixture::settings("destroy", {.min = 1, .max = 1})};
+        std::optional<pool> short_lived{std::in_place, context.get_executor(),
+                                        fixture::settings("destroy", {.min = 1, .max = 1})};
         auto lease = co_await short_lived->acquire();
         short_lived->async_acquire([&](error_code code, trunkline::lease) { told = code; });
         short_lived.reset();

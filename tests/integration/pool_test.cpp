@@ -120,7 +120,8 @@ TEST_CASE("a cancelled acquire has no connection, and the next caller gets it") 
     run(context, [&]() -> asio::awaitable<void> {
         co_await pool.start();
         auto lease = co_await pool.acquire();
-        pool.async_acquire(asio::bind_cancellation_slot(signal.slot(), [&](error_code code, trunkline::lease) { cancelled = code; }));
+        pool.async_acquire(
+            asio::bind_cancellation_slot(signal.slot(), [&](error_code code, trunkline::lease) { cancelled = code; }));
         auto next = pool.async_acquire({.timeout = 5s}, asio::deferred);
         signal.emit(asio::cancellation_type::total);
         lease.release();
@@ -164,6 +165,7 @@ TEST_CASE("a lease that was returned inside a transaction is rolled back, and th
     int second = 0;
     std::int64_t rows_left = -1;
     run(context, [&]() -> asio::awaitable<void> {
+        co_await pool.query("DROP TABLE IF EXISTS rolled_back");
         co_await pool.query("CREATE TABLE rolled_back (id int)");
         {
             auto lease = co_await pool.acquire();
@@ -175,6 +177,7 @@ TEST_CASE("a lease that was returned inside a transaction is rolled back, and th
         second = lease->backend_pid();
         const auto rows = co_await lease->query("SELECT count(*) FROM rolled_back");
         rows_left = rows[0].get<std::int64_t>(0);
+        co_await lease->query("DROP TABLE rolled_back");
         lease.release();
         co_await pool.close(1s);
     });

@@ -1,6 +1,6 @@
 #include "csv_reader.hpp"
-#include "stress_matchers.hpp"
 #include "support/catch.hpp"
+#include "support/matchers.hpp"
 
 #include <sstream>
 #include <string>
@@ -114,7 +114,7 @@ TEST_CASE("csv: a malformed record is reported once with its line and reason, "
         CHECK(read.good == good);
         CHECK(read.bad_lines == bad_lines);
         REQUIRE_FALSE(read.reasons.empty());
-        CHECK_THAT(read.reasons.front(), trunkline::stress::has(reason));
+        CHECK_THAT(read.reasons.front(), trunkline::test::has_text(reason));
     }
 }
 
@@ -126,7 +126,7 @@ TEST_CASE("csv: a record over the limit is malformed and the reader goes on "
         CHECK(read.good == records{{"1", "2"}, {"4", "5"}});
         CHECK(read.bad_lines == std::vector<std::size_t>{3});
         REQUIRE_FALSE(read.reasons.empty());
-        CHECK_THAT(read.reasons.front(), trunkline::stress::has("longer than 1000 bytes"));
+        CHECK_THAT(read.reasons.front(), trunkline::test::has_text("longer than 1000 bytes"));
     }
 }
 

@@ -3,8 +3,9 @@
 #include "options.hpp"
 #include "rate_search.hpp"
 #include "slo.hpp"
-#include "stress_matchers.hpp"
+#include "stress_refusal.hpp"
 #include "support/catch.hpp"
+#include "support/matchers.hpp"
 #include "user_error.hpp"
 
 #include <array>
@@ -16,6 +17,7 @@
 namespace {
 
 using namespace trunkline::stress;
+using trunkline::test::has_text;
 using namespace std::chrono_literals;
 
 parsed_options parse(std::vector<const char*> arguments) {
@@ -55,8 +57,8 @@ TEST_CASE("durations: what is wrong is quoted with the remedy") {
     for (const auto& [text, expected] : examples) {
         CAPTURE(text);
         const auto said = refusal_of([text = text] { parse_duration(text, "--think"); });
-        CHECK_THAT(said, has(expected));
-        CHECK_THAT(said, has("--think: "));
+        CHECK_THAT(said, has_text(expected));
+        CHECK_THAT(said, has_text("--think: "));
     }
 }
 
@@ -94,8 +96,8 @@ TEST_CASE("mix: what is wrong is quoted with the remedy") {
     for (const auto& [text, expected] : examples) {
         CAPTURE(text);
         const auto said = refusal_of([text = text] { parse_mix(text); });
-        CHECK_THAT(said, has(expected));
-        CHECK_THAT(said, has("--mix: "));
+        CHECK_THAT(said, has_text(expected));
+        CHECK_THAT(said, has_text("--mix: "));
     }
 }
 
@@ -168,8 +170,8 @@ TEST_CASE("slo: what is wrong is quoted with the remedy") {
     for (const auto& [text, expected] : examples) {
         CAPTURE(text);
         const auto said = refusal_of([text = text] { parse_slo(text); });
-        CHECK_THAT(said, has(expected));
-        CHECK_THAT(said, has("--slo: "));
+        CHECK_THAT(said, has_text(expected));
+        CHECK_THAT(said, has_text("--slo: "));
     }
 }
 
@@ -211,7 +213,7 @@ TEST_CASE("options: capacity takes its flags before or behind it, and has an "
 TEST_CASE("options: help is a text, not a run") {
     const auto parsed = parse({"--help"});
     CHECK_FALSE(parsed.run.has_value());
-    CHECK_THAT(parsed.text, has("--posts") && has("capacity") && has("Exit codes"));
+    CHECK_THAT(parsed.text, has_text("--posts") && has_text("capacity") && has_text("Exit codes"));
 }
 
 TEST_CASE("options: what cannot be used is refused in one sentence with the remedy") {
@@ -242,7 +244,7 @@ TEST_CASE("options: what cannot be used is refused in one sentence with the reme
     };
     for (const auto& [arguments, expected] : examples) {
         CAPTURE(arguments);
-        CHECK_THAT(refusal_of([&arguments = arguments] { parse(arguments); }), has(expected));
+        CHECK_THAT(refusal_of([&arguments = arguments] { parse(arguments); }), has_text(expected));
     }
 }
 

@@ -1,6 +1,7 @@
 #include "csv_posts.hpp"
-#include "stress_matchers.hpp"
+#include "stress_refusal.hpp"
 #include "support/catch.hpp"
+#include "support/matchers.hpp"
 #include "synthetic_posts.hpp"
 #include "user_error.hpp"
 #include "utf8.hpp"
@@ -16,6 +17,7 @@
 namespace {
 
 using namespace trunkline::stress;
+using trunkline::test::has_text;
 
 constexpr const char* header = "created_utc,score,domain,id,title,ups,downs,num_comments,permalink,"
                                "selftext,over_18,subreddit_id,is_self,name,url\n";
@@ -121,7 +123,7 @@ TEST_CASE("posts: a value that cannot be read makes the record malformed, with "
         REQUIRE(skipped.size() == 1);
         CHECK_THAT(skipped.front().file, Catch::Matchers::EndsWith("r.csv"));
         CHECK(skipped.front().line == 3);
-        CHECK_THAT(skipped.front().reason, has(reason));
+        CHECK_THAT(skipped.front().reason, has_text(reason));
     }
 }
 
@@ -147,19 +149,19 @@ TEST_CASE("posts: files come in the order of their names, columns in any order")
 TEST_CASE("posts: a directory that cannot be used is refused in one sentence "
           "before anything is read") {
     const scratch_directory directory;
-    CHECK_THAT(refusal_by_posts(directory.path() / "absent"), has("is not a directory"));
-    CHECK_THAT(refusal_by_posts(directory.path()), has("holds no .csv file"));
+    CHECK_THAT(refusal_by_posts(directory.path() / "absent"), has_text("is not a directory"));
+    CHECK_THAT(refusal_by_posts(directory.path()), has_text("holds no .csv file"));
     directory.write("good.csv", std::string{header});
     directory.write("late.csv", "id,title\n1,x\n");
-    CHECK_THAT(refusal_by_posts(directory.path()), has("late.csv: the header has no column created_utc, score, "
-                                                       "domain, ups"));
+    CHECK_THAT(refusal_by_posts(directory.path()), has_text("late.csv: the header has no column created_utc, score, "
+                                                            "domain, ups"));
     directory.write("late.csv", "");
-    CHECK_THAT(refusal_by_posts(directory.path()), has("late.csv is empty"));
+    CHECK_THAT(refusal_by_posts(directory.path()), has_text("late.csv is empty"));
     directory.write("late.csv", "\"id\n");
-    CHECK_THAT(refusal_by_posts(directory.path()), has("the header is malformed"));
+    CHECK_THAT(refusal_by_posts(directory.path()), has_text("the header is malformed"));
     directory.write("late.csv", header);
     CHECK(refusal_by_posts(directory.path()) == "none");
-    CHECK_THAT(refusal_by_posts(directory.path() / "good.csv"), has("is not a directory"));
+    CHECK_THAT(refusal_by_posts(directory.path() / "good.csv"), has_text("is not a directory"));
 }
 
 TEST_CASE("posts: ids and numbers are the same thing") {

@@ -1,5 +1,5 @@
-#include "support/catch.hpp"
 #include "resumption/suspension.hpp"
+#include "support/catch.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>

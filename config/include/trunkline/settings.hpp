@@ -22,9 +22,9 @@ struct size_settings {
 /// TCP's own liveness timers, so that a dead peer is noticed in seconds, not in the kernel's 15 minutes.
 /// They mean nothing on a UNIX socket. The figures are PgCat's, rounded.
 struct tcp_settings {
-    /// Quiet time before the first keepalive probe. At least 1 s, whole seconds.
+    /// Quiet time before the first keepalive probe. 1 to 32,767 s.
     std::chrono::seconds keepalives_idle{10};
-    /// Time between probes. At least 1 s, whole seconds.
+    /// Time between probes. 1 to 32,767 s.
     std::chrono::seconds keepalives_interval{5};
     /// Unanswered probes until the connection counts as lost. 1 to 100.
     int keepalives_count = 3;

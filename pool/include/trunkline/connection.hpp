@@ -56,7 +56,6 @@ protected:
     ~connection() = default;
 
 private:
-
     boost::asio::awaitable<result> run(std::string sql, parameters values);
     static boost::asio::awaitable<std::uint64_t> count(boost::asio::awaitable<result> running);
 

@@ -39,11 +39,11 @@ enum class pool_errc {
 
 /// What to do about an error, whoever raised it: compare an `error_code` with these.
 enum class errc {
-    retryable = 1,      ///< the same work, done again from its start, may well succeed (40001, 40P01, …)
-    connection_lost,    ///< the session is gone; what was under way may or may not have happened
-    overloaded,         ///< too much work for what there is: slow down (53xxx, acquire_timeout, queue_full)
-    login_refused,      ///< user, password or database are wrong: retrying does not help (28xxx, 3D000)
-    server_unavailable, ///< the server cannot be reached, starts or stops: wait
+    retryable = 1,       ///< the same work, done again from its start, may well succeed (40001, 40P01, …)
+    connection_lost,     ///< the session is gone; what was under way may or may not have happened
+    overloaded,          ///< too much work for what there is: slow down (53xxx, acquire_timeout, queue_full)
+    login_refused,       ///< user, password or database are wrong: retrying does not help (28xxx, 3D000)
+    server_unavailable,  ///< the server cannot be reached, starts or stops: wait
 };
 
 const boost::system::error_category& pool_category() noexcept;
@@ -97,8 +97,8 @@ struct connect_failure {
 /// Why `acquire` gave no lease. `what()` carries the reason, the wait, the counts and the last connect error.
 class acquire_error : public error {
 public:
-    acquire_error(pool_errc reason, std::string_view pool_name, std::chrono::nanoseconds waited, const pool_counts& counts,
-                  std::shared_ptr<const connect_failure> last);
+    acquire_error(pool_errc reason, std::string_view pool_name, std::chrono::nanoseconds waited,
+                  const pool_counts& counts, std::shared_ptr<const connect_failure> last);
 
     [[nodiscard]] pool_errc reason() const noexcept { return reason_; }
     /// From the call to the failure.

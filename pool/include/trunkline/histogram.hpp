@@ -9,11 +9,11 @@
 namespace trunkline {
 
 /// Where a duration is counted: log-linear, 32 buckets an octave, so that a bucket's middle is within 1.6 % of what
-/// was measured (HdrHistogram's scheme). From 128 ns to 137 s; what is longer counts in the last bucket.
+/// was measured, or within 64 ns below 4 µs (HdrHistogram's scheme). What is longer than 137 s counts in the last bucket.
 struct histogram_scale {
-    static constexpr unsigned unit_bits = 7;      ///< the finest bucket is 2^7 ns
-    static constexpr unsigned linear_bits = 5;    ///< 2^5 buckets an octave
-    static constexpr unsigned highest_bit = 30;   ///< 2^30 units are 137 s
+    static constexpr unsigned unit_bits = 7;     ///< the finest bucket is 2^7 ns
+    static constexpr unsigned linear_bits = 5;   ///< 2^5 buckets an octave
+    static constexpr unsigned highest_bit = 30;  ///< 2^30 units are 137 s
     static constexpr std::size_t linear = std::size_t{1} << linear_bits;
     static constexpr std::size_t buckets = linear * (highest_bit - linear_bits + 1);
 
@@ -59,7 +59,8 @@ struct histogram_snapshot {
     void record(std::chrono::nanoseconds value) noexcept;
     /// Adds another snapshot's counts.
     void merge(const histogram_snapshot& other) noexcept;
-    /// The duration that the fraction `q` (0 to 1) did not exceed, within 1.6 %; 0 if nothing was counted.
+    /// The duration that the fraction `q` (0 to 1) did not exceed, within 1.6 % or 64 ns; 0 if nothing was
+    /// counted. Above 137 s the longest is all that is known.
     [[nodiscard]] std::chrono::nanoseconds quantile(double q) const noexcept;
     [[nodiscard]] std::chrono::nanoseconds mean() const noexcept;
 };

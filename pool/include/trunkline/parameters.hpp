@@ -24,7 +24,9 @@ template <typename T>
 struct parameter_traits;
 
 template <typename T>
-concept parameter = requires(parameters& to, const T& value) { parameter_traits<T>::encode(to, value); };
+concept parameter = requires(parameters& to, const T& value) {
+    parameter_traits<T>::encode(to, value);
+};
 
 /// The values of a statement's parameters, `$1` first, already in the form that goes to the server. Copies what it is
 /// given. Up to 8 parameters and 128 bytes need no allocation. A plain value; not thread-safe.
@@ -102,9 +104,9 @@ struct parameter_traits<bool> {
 /// Integers: the smallest of int2, int4 and int8 that holds the type. `std::uint64_t` has no type on the server:
 /// convert it, so that the range is your decision.
 template <std::integral T>
-    requires(!std::same_as<T, bool> && !std::same_as<T, char> && !std::same_as<T, wchar_t> && !std::same_as<T, char8_t> &&
-             !std::same_as<T, char16_t> && !std::same_as<T, char32_t> && (std::signed_integral<T> || sizeof(T) < 8))
-struct parameter_traits<T> {
+requires(!std::same_as<T, bool> && !std::same_as<T, char> && !std::same_as<T, wchar_t> && !std::same_as<T, char8_t> &&
+         !std::same_as<T, char16_t> && !std::same_as<T, char32_t> &&
+         (std::signed_integral<T> || sizeof(T) < 8)) struct parameter_traits<T> {
     static void encode(parameters& to, T value) {
         constexpr std::size_t bytes = std::signed_integral<T> ? sizeof(T) : 2 * sizeof(T);
         if constexpr (bytes <= 2) {
@@ -133,15 +135,15 @@ struct parameter_traits<double> {
 
 /// Text: `std::string`, `std::string_view`, literals.
 template <typename T>
-    requires std::convertible_to<const T&, std::string_view>
+requires std::convertible_to<const T&, std::string_view>
 struct parameter_traits<T> {
     static void encode(parameters& to, std::string_view text) { to.add_text(text); }
 };
 
 /// Bytes: bytea.
 template <typename T>
-    requires(!std::convertible_to<const T&, std::string_view> && std::convertible_to<const T&, std::span<const std::byte>>)
-struct parameter_traits<T> {
+requires(!std::convertible_to<const T&, std::string_view> &&
+         std::convertible_to<const T&, std::span<const std::byte>>) struct parameter_traits<T> {
     static void encode(parameters& to, std::span<const std::byte> bytes) { to.add_binary(detail::oid::bytea, bytes); }
 };
 
@@ -181,8 +183,9 @@ namespace detail {
 /// Puts a call's arguments together, and refuses what cannot be one in words.
 template <typename... Args>
 parameters collect(const std::remove_cvref_t<Args>&... args) {
-    static_assert((parameter<std::remove_cvref_t<Args>> && ...),
-                  "a parameter of this type has no mapping: specialise trunkline::parameter_traits for it, or convert it");
+    static_assert(
+        (parameter<std::remove_cvref_t<Args>> && ...),
+        "a parameter of this type has no mapping: specialise trunkline::parameter_traits for it, or convert it");
     static_assert((safe_to_await<Args> && ...),
                   "g++ 12 frees this temporary twice inside a co_await expression: give the parameter a name first");
     parameters values;

@@ -6,10 +6,10 @@
 #include <trunkline/settings.hpp>
 #include <trunkline/stats.hpp>
 
+#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/any_completion_handler.hpp>
 
 #include <chrono>
 #include <memory>
@@ -129,7 +129,8 @@ private:
 
     static void begin_acquire(const std::shared_ptr<detail::pool_impl>& impl, acquire_options options, diagnostics* why,
                               acquire_handler handler);
-    static boost::asio::awaitable<result> query_with(std::shared_ptr<detail::pool_impl> impl, std::string sql, parameters values);
+    static boost::asio::awaitable<result> query_with(std::shared_ptr<detail::pool_impl> impl, std::string sql,
+                                                     parameters values);
 
     std::shared_ptr<detail::pool_impl> impl_;
 };

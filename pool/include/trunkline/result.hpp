@@ -138,10 +138,10 @@ struct field_traits<bool> {
 };
 /// Any integer of up to 63 bits, from int2, int4, int8 or oid; `value_out_of_range` if it does not fit.
 template <std::integral T>
-    requires(std::signed_integral<T> || sizeof(T) < 8)
-struct field_traits<T> {
+requires(std::signed_integral<T> || sizeof(T) < 8) struct field_traits<T> {
     static T decode(const field& from) {
-        return static_cast<T>(detail::decode_integer(from, std::numeric_limits<T>::min(), std::numeric_limits<T>::max()));
+        return static_cast<T>(
+            detail::decode_integer(from, std::numeric_limits<T>::min(), std::numeric_limits<T>::max()));
     }
 };
 template <>

@@ -23,28 +23,28 @@ struct pool_counts {
     std::size_t waiting = 0;     ///< callers in the queue
 
     // counters
-    std::uint64_t acquires = 0;   ///< calls; of `try_acquire` those that found one
-    std::uint64_t immediate = 0;  ///< had a connection without waiting
-    std::uint64_t granted = 0;    ///< had one after waiting
-    std::uint64_t timed_out = 0;  ///< waited for nothing
-    std::uint64_t rejected = 0;   ///< found the queue full
-    std::uint64_t cancelled = 0;  ///< gave up
-    std::uint64_t failed = 0;     ///< were told that no connection can be had, or that the pool is closed
-    std::uint64_t dials = 0;          ///< begun
-    std::uint64_t opened = 0;         ///< dials that succeeded
-    std::uint64_t dials_failed = 0;   ///< dials that did not
-    std::uint64_t lost = 0;           ///< connections that broke or that the server ended
-    std::uint64_t reaped_idle = 0;    ///< closed because nobody used them
-    std::uint64_t reaped_old = 0;     ///< closed because of their age
-    std::uint64_t retired = 0;        ///< closed by `rotate` or `reconfigure`
-    std::uint64_t discarded = 0;      ///< closed because of the state that a lease left them in, or by `discard()`
-    std::uint64_t rollbacks = 0;      ///< returned inside a transaction
+    std::uint64_t acquires = 0;      ///< calls; of `try_acquire` those that found one
+    std::uint64_t immediate = 0;     ///< had a connection without waiting
+    std::uint64_t granted = 0;       ///< had one after waiting
+    std::uint64_t timed_out = 0;     ///< waited for nothing
+    std::uint64_t rejected = 0;      ///< found the queue full
+    std::uint64_t cancelled = 0;     ///< gave up
+    std::uint64_t failed = 0;        ///< were told that no connection can be had, or that the pool is closed
+    std::uint64_t dials = 0;         ///< begun
+    std::uint64_t opened = 0;        ///< dials that succeeded
+    std::uint64_t dials_failed = 0;  ///< dials that did not
+    std::uint64_t lost = 0;          ///< connections that broke or that the server ended
+    std::uint64_t reaped_idle = 0;   ///< closed because nobody used them
+    std::uint64_t reaped_old = 0;    ///< closed because of their age
+    std::uint64_t retired = 0;       ///< closed by `rotate` or `reconfigure`
+    std::uint64_t discarded = 0;     ///< closed because of the state that a lease left them in, or by `discard()`
+    std::uint64_t rollbacks = 0;     ///< returned inside a transaction
 };
 
 /// `pool_counts` and how long things took. About 20 KiB: a plain value without allocations.
 struct pool_stats : pool_counts {
     histogram_snapshot wait;  ///< acquires that had to wait: from the call to the lease or the error
-    histogram_snapshot use;   ///< leases that ran a statement: from the hand-over (or the first statement) to the return
+    histogram_snapshot use;  ///< leases that ran a statement: from the hand-over (or the first statement) to the return
     histogram_snapshot dial;  ///< dials that succeeded: from the start to the session
 };
 

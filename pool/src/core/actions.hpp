@@ -29,11 +29,11 @@ enum class warm_up : unsigned char {
 
 /// What the core has decided in one event. The face carries it out once it has let go of its lock.
 struct actions {
-    waiter_list settled;                                 ///< tell them
-    boost::container::small_vector<command, 4> commands; ///< do these, in this order
-    time_point wake = never;                             ///< call `tick` at this time, or earlier
-    warm_up warmed = warm_up::no_news;                   ///< tell `start`
-    bool finished = false;                               ///< tell `close`: every session has ended
+    waiter_list settled;                                  ///< tell them
+    boost::container::small_vector<command, 4> commands;  ///< do these, in this order
+    time_point wake = never;                              ///< call `tick` at this time, or earlier
+    warm_up warmed = warm_up::no_news;                    ///< tell `start`
+    bool finished = false;                                ///< tell `close`: every session has ended
 };
 
 }  // namespace trunkline::core

@@ -20,8 +20,8 @@ std::size_t dials_wanted(const dial_view& view) noexcept {
     return std::min({std::max(for_waiters, for_floor), room, parallel});
 }
 
-std::chrono::nanoseconds backoff_delay(unsigned failures, std::chrono::milliseconds initial, std::chrono::milliseconds max,
-                                       double factor) noexcept {
+std::chrono::nanoseconds backoff_delay(unsigned failures, std::chrono::milliseconds initial,
+                                       std::chrono::milliseconds max, double factor) noexcept {
     auto delay = initial;
     for (unsigned i = 1; i < failures && delay < max; ++i) {
         delay *= 2;

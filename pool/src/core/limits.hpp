@@ -13,8 +13,8 @@ struct limits {
     std::size_t max_waiting = 100'000;
     std::chrono::milliseconds backoff_initial{100};
     std::chrono::milliseconds backoff_max{5'000};
-    std::chrono::milliseconds idle_timeout{600'000};     ///< 0: never
-    std::chrono::milliseconds max_lifetime{1'800'000};   ///< 0: never
+    std::chrono::milliseconds idle_timeout{600'000};    ///< 0: never
+    std::chrono::milliseconds max_lifetime{1'800'000};  ///< 0: never
     std::chrono::milliseconds rollback_timeout{5'000};
 };
 

@@ -6,7 +6,8 @@
 namespace trunkline::core {
 
 machine::machine(const limits& given, std::uint64_t seed)
-    : limits_{given}, random_{static_cast<std::minstd_rand::result_type>(seed % 2'147'483'646U + 1)} {
+    : limits_{given},
+      random_{static_cast<std::minstd_rand::result_type>(seed % 2'147'483'646U + 1)} {
     numbers_.max.set(given.max);
     numbers_.min.set(given.min);
 }

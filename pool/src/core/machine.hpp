@@ -116,9 +116,9 @@ private:
 
     std::uint64_t generation_ = 0;
     std::size_t lent_out_ = 0;
-    unsigned failures_ = 0;             // dials failed in a row
-    bool refused_ = false;              // the last of them because of user, password or database
-    time_point gate_opens_ = never;     // no dial before; `never`: the gate is open
+    unsigned failures_ = 0;          // dials failed in a row
+    bool refused_ = false;           // the last of them because of user, password or database
+    time_point gate_opens_ = never;  // no dial before; `never`: the gate is open
     time_point next_sweep_ = never;
     time_point warm_up_deadline_ = never;
     time_point close_deadline_ = never;

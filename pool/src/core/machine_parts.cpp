@@ -37,9 +37,7 @@ std::size_t machine::live() const noexcept {
     return numbers_.idle.value() + numbers_.leased.value() + numbers_.resetting.value();
 }
 
-std::size_t machine::total() const noexcept {
-    return live() + numbers_.connecting.value() + numbers_.closing.value();
-}
+std::size_t machine::total() const noexcept { return live() + numbers_.connecting.value() + numbers_.closing.value(); }
 
 void machine::settle(waiter& w, outcome how, actions& out) noexcept {
     assert(w.result == outcome::pending && how != outcome::pending);
@@ -186,7 +184,8 @@ time_point machine::reap_idle(time_point now, actions& out) {
 
 void machine::shut_gate(time_point now) {
     ++failures_;
-    gate_opens_ = now + backoff_delay(failures_, limits_.backoff_initial, limits_.backoff_max, 0.5 + random_share() / 2);
+    gate_opens_ =
+        now + backoff_delay(failures_, limits_.backoff_initial, limits_.backoff_max, 0.5 + random_share() / 2);
 }
 
 slot& machine::vacant_slot() {

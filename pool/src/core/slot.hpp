@@ -34,16 +34,17 @@ enum class leave_reason : unsigned char {
 struct slot {
     boost::intrusive::list_member_hook<> hook;  ///< in the idle stack or the list of resets
     time_point retire_at = never;               ///< end of its lifetime
-    time_point idle_since = never;              ///< as the sweeps saw it: never earlier than the truth; `never`: not yet seen
-    time_point reset_deadline = never;          ///< while resetting
-    std::uint64_t generation = 0;               ///< the pool's, when its dial began
-    void* connection = nullptr;                 ///< what the face keeps here
+    time_point idle_since = never;      ///< as the sweeps saw it: never earlier than the truth; `never`: not yet seen
+    time_point reset_deadline = never;  ///< while resetting
+    std::uint64_t generation = 0;       ///< the pool's, when its dial began
+    void* connection = nullptr;         ///< what the face keeps here
     slot_state state = slot_state::vacant;
-    leave_reason doomed = leave_reason::none;   ///< leased, and to be closed when it comes back
-    bool lent_out = false;                      ///< a lease holds it, even if it is being closed underneath
+    leave_reason doomed = leave_reason::none;  ///< leased, and to be closed when it comes back
+    bool lent_out = false;                     ///< a lease holds it, even if it is being closed underneath
 };
 
-using slot_list = boost::intrusive::list<slot, boost::intrusive::member_hook<slot, boost::intrusive::list_member_hook<>, &slot::hook>,
-                                         boost::intrusive::constant_time_size<false>>;
+using slot_list =
+    boost::intrusive::list<slot, boost::intrusive::member_hook<slot, boost::intrusive::list_member_hook<>, &slot::hook>,
+                           boost::intrusive::constant_time_size<false>>;
 
 }  // namespace trunkline::core

@@ -35,9 +35,9 @@ struct waiter {
 };
 
 /// Waiters whose outcome is known and who must be told, in the order of the decisions.
-using waiter_list =
-    boost::intrusive::list<waiter, boost::intrusive::member_hook<waiter, boost::intrusive::list_member_hook<>, &waiter::in_order>,
-                           boost::intrusive::constant_time_size<false>>;
+using waiter_list = boost::intrusive::list<
+    waiter, boost::intrusive::member_hook<waiter, boost::intrusive::list_member_hook<>, &waiter::in_order>,
+    boost::intrusive::constant_time_size<false>>;
 
 /// The queue: first in, first out, and who is the first whose time is over. Nearly all callers have the same time-out,
 /// so that the order of arrival is the order of the deadlines too; the stragglers, whose deadline is earlier than that
@@ -95,7 +95,8 @@ public:
         if (first > now || empty()) {
             return nullptr;
         }
-        return first_punctual_ != nullptr && first_punctual_->deadline == first ? first_punctual_ : &*stragglers_.begin();
+        return first_punctual_ != nullptr && first_punctual_->deadline == first ? first_punctual_
+                                                                                : &*stragglers_.begin();
     }
 
 private:

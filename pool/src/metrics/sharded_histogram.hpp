@@ -44,7 +44,8 @@ public:
                 all.count += n;
             }
             all.sum += std::chrono::nanoseconds{static_cast<std::int64_t>(one.sum.load(std::memory_order_relaxed))};
-            const std::chrono::nanoseconds longest{static_cast<std::int64_t>(one.longest.load(std::memory_order_relaxed))};
+            const std::chrono::nanoseconds longest{
+                static_cast<std::int64_t>(one.longest.load(std::memory_order_relaxed))};
             all.longest = longest > all.longest ? longest : all.longest;
         }
         return all;

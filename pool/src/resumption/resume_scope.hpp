@@ -17,7 +17,8 @@ class resume_scope {
 public:
     /// For the thread that runs this handler of `context`; null: an executor of another kind, nothing is noted.
     explicit resume_scope(const boost::asio::io_context* context) noexcept
-        : context_{context}, outer_{std::exchange(current, this)} {}
+        : context_{context},
+          outer_{std::exchange(current, this)} {}
     resume_scope(const resume_scope&) = delete;
     resume_scope& operator=(const resume_scope&) = delete;
     /// What is left after `run`, or because something was thrown, is posted.

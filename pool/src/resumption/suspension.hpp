@@ -109,7 +109,7 @@ private:
         static_assert(sizeof(Handler) <= longest_handler && alignof(Handler) <= alignof(void*));
         static_assert(std::is_nothrow_move_constructible_v<Handler>);
         assert(functions_ == nullptr);
-        static constexpr functions of{&executor_of<Handler>, &slot_of<Handler>, &dispatch_handler<Handler>,
+        static constexpr functions of{&executor_of<Handler>,  &slot_of<Handler>,         &dispatch_handler<Handler>,
                                       &post_handler<Handler>, &enqueue_handler<Handler>, &resume_handler<Handler>,
                                       &drop_handler<Handler>};
         ::new (static_cast<void*>(memory_)) Handler(std::move(handler));
@@ -179,7 +179,8 @@ private:
         if (const auto* context = io_context_of(executor)) {
             // "Continuation" spares the context's lock when one of its own threads posts: what that thread queues goes to
             // the common queue when its present handler ends.
-            boost::asio::require(*context, boost::asio::execution::blocking.never, boost::asio::execution::relationship.continuation,
+            boost::asio::require(*context, boost::asio::execution::blocking.never,
+                                 boost::asio::execution::relationship.continuation,
                                  boost::asio::execution::allocator(node_allocator<std::byte>{self.memory_}))
                 .execute(std::move(wake));
             return;

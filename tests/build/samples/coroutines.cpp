@@ -14,27 +14,26 @@ awaitable<void> closures(std::string x) {
         auto first = co_await g(x);
         co_return first;
     };
-    co_spawn(co_await this_coro::executor, [x]() -> awaitable<void> { co_return; }, detached);  // bad
-    co_await f(
-        1,
-        [x](int n) { return n; });  // bad
+    co_spawn(
+        co_await this_coro::executor, [x]() -> awaitable<void> { co_return; }, detached);  // bad
+    co_await f(1, [x](int n) { return n; });                                               // bad
     co_await f([n] { return n; });  // coroutine-lint: the capture is an int
     table[x] = co_await g(x);
     auto& row = (co_await g())[index];
 }
 
 awaitable<result> aggregates(std::string s) {
-    co_await f(options{.sql = "select"});  // bad
+    co_await f(options{.sql = "select"});      // bad
     co_await f(options{.sql = std::move(s)});  // bad
     co_await f(options{.sql = "select"sv, .timeout = 5ms});
     co_await f({.timeout = 5ms});
     co_await f({});
     co_await f(options{});
     agg a{co_await g(), 2};  // bad
-    agg b{co_await g()};  // bad
+    agg b{co_await g()};     // bad
     steady_timer timer{co_await asio::this_coro::executor};
-    v.push_back({co_await g(), 2});  // bad
-    co_await f({1, 2, 3});  // bad
+    v.push_back({co_await g(), 2});                // bad
+    co_await f({1, 2, 3});                         // bad
     co_await f(std::array<std::string, 2>{s, s});  // bad
     co_await f(std::string{"x"}, std::string_view{s}, std::chrono::milliseconds{5});
     co_await f(std::pair(1, s), std::optional<std::string>{s}, std::make_shared<std::string>(s));
@@ -51,16 +50,14 @@ awaitable<result> aggregates(std::string s) {
 
 awaitable<int> conditions(bool c) {
     co_await f(c ? std::string{} : std::string{"y"});  // bad
-    co_await f(c ? thing{} : other);  // bad
+    co_await f(c ? thing{} : other);                   // bad
     co_await f(c ? 1 : 2);
     if (co_await b() && co_await f(thing{})) {  // bad
         co_return 1;
     }
     if (co_await b() && co_await c()) co_return 2;
     switch (co_await k()) {
-    case kind::one:
-        co_await f("x"s, 1);
-        break;
+    case kind::one: co_await f("x"s, 1); break;
     }
     while (co_await b() || c) {
         co_await f(1, 2);
@@ -69,7 +66,7 @@ awaitable<int> conditions(bool c) {
 }
 
 awaitable<void> tests() {
-    REQUIRE(co_await f());  // bad
+    REQUIRE(co_await f());      // bad
     CHECK_FALSE(co_await f());  // bad
     auto value = co_await f();
     REQUIRE(value == 1);
