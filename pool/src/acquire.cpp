@@ -20,7 +20,7 @@ struct sleeping_acquire final : acquire_operation {
         : acquire_operation{of_coroutines},
           pool{std::move(from)},
           since{std::chrono::steady_clock::now()} {
-        deadline = since + pool->timeout_of(options);
+        deadline = core::after(since, pool->timeout_of(options));
     }
     /// A grant that its caller did not live to see goes on to the next.
     ~sleeping_acquire() {
@@ -33,9 +33,13 @@ struct sleeping_acquire final : acquire_operation {
         if (auto slot = sleeper.slot(); slot.is_connected()) {
             // Emitted on the coroutine's own executor, so that it cannot meet the wake-up; it may meet the grant, and
             // then the core finds `this` settled.
-            slot.assign([this](asio::cancellation_type) { pool->cancel(*this); });
+            slot.assign([this](asio::cancellation_type) {
+                const auto keep = pool;  // `this` may be gone before `cancel` returns
+                keep->cancel(*this);
+            });
         }
-        pool->wait(*this, since);
+        const auto keep = pool;  // `this` may be gone before `wait` returns
+        keep->wait(*this, since);
     }
 
     lease take() noexcept {
@@ -78,7 +82,7 @@ struct waiting_callback final : acquire_operation {
                                 asio::execution::outstanding_work.tracked)},
           story{into},
           since{std::chrono::steady_clock::now()} {
-        deadline = since + pool->timeout_of(options);
+        deadline = core::after(since, pool->timeout_of(options));
     }
 
     static waiting_callback& make(std::shared_ptr<pool_impl> from, acquire_handler whom, acquire_options options,
@@ -145,7 +149,10 @@ struct waiting_callback final : acquire_operation {
 
     void begin() {
         if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected()) {
-            slot.assign([this](asio::cancellation_type) { pool->cancel(*this); });
+            slot.assign([this](asio::cancellation_type) {
+                const auto keep = pool;
+                keep->cancel(*this);
+            });
         }
         const auto keep = pool;  // the block may be gone before `wait` returns
         keep->wait(*this, since);

@@ -32,6 +32,7 @@ public:
         entry& operator=(const entry&) = delete;
 
         core::machine* operator->() const noexcept { return &into_.core_; }
+        core::machine& operator*() const noexcept { return into_.core_; }
 
     private:
         guarded_machine& into_;

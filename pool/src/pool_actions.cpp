@@ -95,7 +95,9 @@ void pool_impl::on_warmed(core::warm_up how) {
     {
         const std::lock_guard lock{state_mutex_};
         told.swap(starters_);
-        if (how == core::warm_up::failed) {
+        if (how == core::warm_up::failed && closing_) {
+            code = pool_errc::closed;
+        } else if (how == core::warm_up::failed) {
             code = last_connect_error_ ? last_connect_error_->code : make_error_code(pool_errc::connect_timeout);
         }
     }
@@ -108,6 +110,7 @@ void pool_impl::on_finished() {
     {
         const std::lock_guard lock{state_mutex_};
         finished_ = true;
+        work_ = asio::any_io_executor{};
         told.swap(closers_);
     }
     complete(told, {});
@@ -116,7 +119,8 @@ void pool_impl::on_finished() {
 void pool_impl::complete(std::vector<completion>& which, error_code code) {
     for (auto& done : which) {
         asio::post(executor_, [done = std::move(done), code]() mutable {
-            const auto executor = asio::get_associated_executor(done);
+            const auto executor =
+                asio::prefer(asio::get_associated_executor(done), asio::execution::outstanding_work.tracked);
             asio::dispatch(executor, [done = std::move(done), code]() mutable { std::move(done)(code); });
         });
     }
@@ -137,10 +141,23 @@ void pool_impl::dial(core::slot& s) {
             self->on_dialed(s, began, std::move(what));
         });
     };
-    dialer_->dial(std::move(where), timeout, std::move(done));
+    try {
+        dialer_->dial(std::move(where), timeout, std::move(done));
+    } catch (const std::exception& failed) {  // no descriptor or no thread left
+        refuse_later(s, failed);
+    }
     if (closing_) {
         dialer_->abort();
     }
+}
+
+void pool_impl::refuse_later(core::slot& s, const std::exception& why) {
+    pg::dialed refused;
+    refused.code = pool_errc::connect_failed;
+    refused.said.message = why.what();
+    asio::post(executor_, [self = shared_from_this(), &s, refused = std::move(refused)]() mutable {
+        self->on_refused(s, std::move(refused));
+    });
 }
 
 void pool_impl::on_dialed(core::slot& s, core::time_point began, pg::dialed what) {
@@ -173,7 +190,15 @@ void pool_impl::on_open(core::slot& s, core::time_point began, pg::connection_ha
         .log = hooks_.log,
         .pool = std::move(name),
     };
-    fresh->adopt(pg::session::open(executor_, std::move(opened), std::move(events)));
+    try {
+        fresh->adopt(pg::session::open(executor_, std::move(opened), std::move(events)));
+    } catch (const boost::system::system_error& failed) {  // no descriptor left
+        pg::dialed refused;
+        refused.code = failed.code();
+        refused.said.message = failed.what();
+        on_refused(s, std::move(refused));
+        return;
+    }
     core::actions decided;
     {
         const guarded_machine::entry core{machine_};
@@ -216,17 +241,42 @@ void pool_impl::roll_back(core::slot& s) {
         auto& of = *static_cast<pooled_connection::rollback&>(done).of;
         of.owner().on_rolled_back(of, !done.code && of.session().state() == pg::session_state::clean);
     };
+    c.cleaning.drop = [](pg::operation& done) noexcept {
+        auto& of = *static_cast<pooled_connection::rollback&>(done).of;
+        of.owner().drop_rollback(of);
+    };
     c.session().start(c.cleaning);
 }
 
 void pool_impl::on_rolled_back(pooled_connection& c, bool well) {
     (void)c.session().take_first_use();  // the pool's own use is nobody's lease
     core::actions decided;
+    std::shared_ptr<pool_impl> self;
+    std::unique_ptr<pooled_connection> gone;
     {
         const guarded_machine::entry core{machine_};
-        core->reset_done(c.place(), well, decided);
+        core::slot& s = c.place();
+        if (s.state == core::slot_state::vacant) {
+            gone.reset(&c);
+            s.connection = nullptr;
+        }
+        core->reset_done(s, well, decided);
+        self = kept_for(*core, decided);
     }
-    carry_out(decided);
+    if (self) {
+        carry_out(decided);
+    }
+}
+
+/// The execution context goes away with a rollback under way: nothing is left to carry out.
+void pool_impl::drop_rollback(pooled_connection& c) noexcept {
+    core::actions decided;
+    std::shared_ptr<pool_impl> self;
+    const guarded_machine::entry core{machine_};
+    core->reset_done(c.place(), false, decided);
+    if (core->held() == 0) {
+        self = std::move(while_lent_out_);
+    }
 }
 
 void pool_impl::close_connection(core::slot& s, core::leave_reason why) {
@@ -254,7 +304,7 @@ void pool_impl::on_closed(core::slot& s) {
     std::unique_ptr<pooled_connection> gone;
     {
         const guarded_machine::entry core{machine_};
-        if (!s.lent_out) {  // else the lease's end is its end
+        if (!s.lent_out && !s.rolling_back) {  // else the end of that is its end
             gone.reset(static_cast<pooled_connection*>(s.connection));
             s.connection = nullptr;
         }

@@ -60,7 +60,8 @@ pool_impl::pool_impl(boost::asio::any_io_executor executor, pool_settings settin
       timer_{executor_},
       acquire_timeout_{settings.acquire.timeout.count()},
       settings_{checked(std::move(settings))},
-      where_{std::make_shared<const pg::conninfo>(pg::parse_conninfo(settings_->connect))} {}
+      where_{std::make_shared<const pg::conninfo>(pg::parse_conninfo(settings_->connect))},
+      work_{boost::asio::prefer(executor_, boost::asio::execution::outstanding_work.tracked)} {}
 
 pool_impl::~pool_impl() {
     const guarded_machine::entry core{machine_};
@@ -127,7 +128,7 @@ void pool_impl::take_back(pooled_connection& c, bool discard) noexcept {
     c.lent_at = core::never;
 
     core::actions decided;
-    std::shared_ptr<pool_impl> last_lease;  // let go of after everything else: it may be the end of `this`
+    std::shared_ptr<pool_impl> self;  // let go of after everything else: it may be the last
     std::unique_ptr<pooled_connection> gone;
     {
         const guarded_machine::entry core{machine_};
@@ -137,11 +138,21 @@ void pool_impl::take_back(pooled_connection& c, bool discard) noexcept {
             s.connection = nullptr;
         }
         core->release(s, how, now, decided);
-        if (while_lent_out_ && core->lent_out() == 0) {
-            last_lease = std::move(while_lent_out_);
-        }
+        self = kept_for(*core, decided);
     }
-    carry_out(decided);
+    if (self) {  // else there is nothing to do, and the pool may be gone already
+        carry_out(decided);
+    }
+}
+
+/// After the last lease the pool may go away as soon as the lock is free. Who has more to do takes a reference before.
+std::shared_ptr<pool_impl> pool_impl::kept_for(const core::machine& core, const core::actions& decided) {
+    if (while_lent_out_ && core.held() == 0) {
+        return std::move(while_lent_out_);
+    }
+    const bool idle = decided.commands.empty() && decided.settled.empty() && decided.wake == core::never &&
+                      decided.warmed == core::warm_up::no_news && !decided.finished;
+    return idle ? nullptr : shared_from_this();
 }
 
 void pool_impl::start(completion done) {
@@ -168,7 +179,7 @@ void pool_impl::close(std::chrono::milliseconds grace, completion done) {
     }
     {
         const guarded_machine::entry core{machine_};
-        core->close(std::chrono::steady_clock::now() + grace, decided);
+        core->close(core::after(std::chrono::steady_clock::now(), grace), decided);
     }
     abort_dials();
     carry_out(decided);
@@ -186,7 +197,7 @@ void pool_impl::abandon() noexcept {
     {
         const guarded_machine::entry core{machine_};
         core->close(core::never, decided);
-        if (core->lent_out() > 0) {
+        if (core->held() > 0) {
             while_lent_out_ = shared_from_this();
         }
     }
@@ -200,7 +211,7 @@ void pool_impl::shutdown() noexcept {
         const guarded_machine::entry core{machine_};
         core->close(core::never, decided);
     }
-    timer_.stop();
+    timer_.retire();
     dialer_.reset();
     while (!decided.settled.empty()) {
         auto& op = static_cast<acquire_operation&>(decided.settled.front());
@@ -209,6 +220,7 @@ void pool_impl::shutdown() noexcept {
     }
     std::vector<completion> dropped;
     const std::lock_guard lock{state_mutex_};
+    work_ = boost::asio::any_io_executor{};
     dropped.swap(starters_);
     for (auto& one : closers_) {
         dropped.push_back(std::move(one));
@@ -217,6 +229,7 @@ void pool_impl::shutdown() noexcept {
 }
 
 void pool_impl::reconfigure(pool_settings settings) {
+    const std::lock_guard one_at_a_time{reconfigure_mutex_};
     auto next = checked(std::move(settings));
     auto where = std::make_shared<const pg::conninfo>(pg::parse_conninfo(next->connect));
     bool replace = false;

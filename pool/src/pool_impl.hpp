@@ -79,6 +79,9 @@ private:
     void on_refused(core::slot& s, pg::dialed what);
     void roll_back(core::slot& s);
     void on_rolled_back(pooled_connection& c, bool well);
+    void drop_rollback(pooled_connection& c) noexcept;
+    void refuse_later(core::slot& s, const std::exception& why);
+    [[nodiscard]] std::shared_ptr<pool_impl> kept_for(const core::machine& core, const core::actions& decided);
     void close_connection(core::slot& s, core::leave_reason why);
     void on_lost(core::slot& s, std::uint64_t serial, const error_code& code, const diagnostics& said);
     void on_closed(core::slot& s);
@@ -96,6 +99,7 @@ private:
     metrics::sharded_histogram waits_, uses_, dials_;
 
     std::atomic<bool> closing_{false};
+    std::mutex reconfigure_mutex_;  // taken before any other: two calls at once must not mix their settings
 
     mutable std::mutex state_mutex_;  // guards what follows; nothing else is locked meanwhile
     std::shared_ptr<const pool_settings> settings_;
@@ -103,6 +107,7 @@ private:
     std::shared_ptr<const connect_failure> last_connect_error_;
     std::vector<completion> starters_;
     std::vector<completion> closers_;
+    boost::asio::any_io_executor work_;  // keeps run() busy until the pool is closed
     bool finished_ = false;
     std::uint64_t serials_ = 0;
 

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 namespace trunkline::detail {
@@ -15,7 +16,7 @@ namespace trunkline::detail {
 /// moves away: a tick that comes too early costs less than a timer that is set anew for each waiter. Any thread.
 class pool_timer {
 public:
-    explicit pool_timer(const boost::asio::any_io_executor& executor) : timer_{executor} {}
+    explicit pool_timer(const boost::asio::any_io_executor& executor) : timer_{std::in_place, executor} {}
 
     /// Whether `arm(when)` has anything to do: without a lock.
     [[nodiscard]] bool wakes_later_than(core::time_point when) const noexcept {
@@ -30,8 +31,8 @@ public:
             return;
         }
         armed_for_.store(when.time_since_epoch().count(), std::memory_order_release);
-        timer_.expires_at(when);
-        timer_.async_wait([fire = std::forward<Expired>(expired)](boost::system::error_code error) mutable {
+        timer_->expires_at(when);
+        timer_->async_wait([fire = std::forward<Expired>(expired)](boost::system::error_code error) mutable {
             if (error) {
                 return;  // armed anew for an earlier time, or cancelled
             }
@@ -46,14 +47,23 @@ public:
     void stop() {
         const std::lock_guard lock{mutex_};
         stopped_ = true;
-        timer_.cancel();
+        if (timer_) {
+            timer_->cancel();
+        }
+    }
+
+    /// The execution context goes away before this object, maybe.
+    void retire() {
+        const std::lock_guard lock{mutex_};
+        stopped_ = true;
+        timer_.reset();
     }
 
 private:
     static constexpr auto unarmed = core::never.time_since_epoch().count();
 
     std::mutex mutex_;
-    boost::asio::steady_timer timer_;
+    std::optional<boost::asio::steady_timer> timer_;
     std::atomic<core::time_point::rep> armed_for_{unarmed};
     bool stopped_ = false;
 };

@@ -250,8 +250,12 @@ TEST_CASE("ten thousand parked waiters take a kibibyte each and no time") {
         const auto before = usage_of_process();
         co_await pause(own.context, 5s);
         const auto after = usage_of_process();
+#ifndef TRUNKLINE_TEST_SANITIZED  // the thread sanitizer has a thread of its own, which wakes up ten times a second
         CHECK(after.cpu - before.cpu < 5ms);  // 0.1 % of one core: this coroutine itself wakes once
         CHECK(after.switches - before.switches < 20);
+#else
+        CHECK(after.cpu - before.cpu < 250ms);
+#endif
         held.clear();
         while (own.lines.stats().waiting > 0) {
             co_await pause(own.context, 5ms);

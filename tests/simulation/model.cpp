@@ -7,6 +7,12 @@ namespace simulation {
 using core::leave_reason;
 using core::outcome;
 
+void model::set_lifetime(line& l) const {
+    const bool endless = limits_.max_lifetime.count() == 0;
+    l.old_at = endless ? core::never : l.opened_at + limits_.max_lifetime;
+    l.old_from = endless ? core::never : l.old_at - std::chrono::nanoseconds{limits_.max_lifetime} / 10;
+}
+
 void model::put(line& l, phase to) {
     --count_[static_cast<std::size_t>(l.at)];
     ++count_[static_cast<std::size_t>(to)];
@@ -87,6 +93,7 @@ void model::happen(const event& e) {
         settings_since_ = now_;
         for (line& l : lines_) {
             l.reset_deadline = std::min(l.reset_deadline, now_ + limits_.rollback_timeout);
+            set_lifetime(l);
         }
         refused_ = false;
         backoff_.forgive();
@@ -124,9 +131,8 @@ void model::come_back(const event& e) {
         ++opened_;
         refused_ = false;
         backoff_.forgive();
-        l.old_at = limits_.max_lifetime.count() == 0 ? core::never : now_ + limits_.max_lifetime;
-        l.old_from =
-            l.old_at == core::never ? core::never : l.old_at - std::chrono::nanoseconds{limits_.max_lifetime} / 10;
+        l.opened_at = now_;
+        set_lifetime(l);
         put(l, phase::free);
         break;
     case event_kind::open_failed:

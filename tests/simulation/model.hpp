@@ -38,8 +38,9 @@ struct line {
     phase at = phase::vacant;
     std::uint64_t generation = 0;
     std::uint64_t serial = 0;  ///< counts its sessions, so that news of an old one is known as such
-    time_point old_from{};     ///< its lifetime may be over from here
-    time_point old_at{};       ///< and is over here
+    time_point opened_at{};
+    time_point old_from{};  ///< its lifetime may be over from here
+    time_point old_at{};    ///< and is over here
     time_point idle_since{};
     time_point reset_deadline{};
     bool broken = false;  ///< lost while leased
@@ -104,6 +105,7 @@ public:
     static line& line_of(core::slot& s) { return *static_cast<line*>(s.connection); }
 
 private:
+    void set_lifetime(line& l) const;
     [[nodiscard]] std::size_t n(phase p) const noexcept { return count_[static_cast<std::size_t>(p)]; }
     void put(line& l, phase to);
     void lay_idle(line& l);

@@ -6,9 +6,9 @@
 namespace trunkline {
 
 enum class log_level {
-    debug,    ///< each dial and close
-    info,     ///< the server's notices, start and end of the pool
-    warning,  ///< a dial that failed, a connection lost, a lease that left a mess
+    debug,    ///< connections closed in the usual course
+    info,     ///< the server's notices
+    warning,  ///< a dial that failed, a connection lost, a lease that left a mess, the server's warnings
     error,    ///< what no retry mends: a refused password
 };
 
@@ -21,8 +21,9 @@ struct log_record {
     std::string_view message;  ///< one sentence
 };
 
-/// Called on any thread of the pool's executor and on the dialer's, maybe by several at once; never under the pool's
-/// lock. It should not block, and what it throws is dropped. An empty handler: nothing is logged.
+/// Called on the thread where it happens: one of the pool's executor, or that of a caller who returns a lease; maybe on
+/// several at once; never under the pool's lock. It should not block, and what it throws is dropped. An empty handler:
+/// nothing is logged.
 using log_handler = std::function<void(const log_record&)>;
 
 }  // namespace trunkline

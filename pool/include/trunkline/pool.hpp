@@ -45,7 +45,9 @@ struct pool_hooks {
 /// executor's `run()` busy until it is closed.
 ///
 /// Lifetime: destroying the pool closes it without waiting: waiters are told `pool_errc::closed`, leases that are out
-/// stay valid and their connections are closed when they come back. The execution context must outlive the pool.
+/// stay valid and their connections are closed when they come back. The execution context must outlive the pool, and a
+/// context on which somebody waits for a lease or an answer must outlive that wait. A coroutine of the pool's (`acquire`,
+/// `start`, `close`) looks at the pool when it is first awaited: the pool must live then.
 class pool {
 public:
     /// Checks the settings and reads the URL; opens nothing yet. Throws `settings_error` with every problem.

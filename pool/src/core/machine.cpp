@@ -63,9 +63,7 @@ void machine::release(slot& s, returned how, time_point now, actions& out) {
     s.lent_out = false;
     --lent_out_;
     if (s.state != slot_state::leased) {  // closed underneath the lease
-        if (s.state == slot_state::vacant) {
-            vacant_.push_front(s);
-        }
+        make_vacant_if_free(s);
         return;
     }
     const auto why = reason_to_leave(s);
@@ -79,6 +77,8 @@ void machine::release(slot& s, returned how, time_point now, actions& out) {
     } else {
         move(s, slot_state::resetting);
         s.reset_deadline = now + limits_.rollback_timeout;
+        s.rolling_back = true;
+        ++rolling_back_;
         resetting_.push_back(s);
         ++numbers_.rollbacks;
         out.commands.push_back({command_kind::reset, &s});
@@ -87,8 +87,14 @@ void machine::release(slot& s, returned how, time_point now, actions& out) {
 }
 
 void machine::reset_done(slot& s, bool well, actions& out) {
-    if (s.state != slot_state::resetting) {
-        return;  // it took too long, or the pool closes
+    if (!s.rolling_back) {
+        return;
+    }
+    s.rolling_back = false;
+    --rolling_back_;
+    if (s.state != slot_state::resetting) {  // it took too long, or the pool closes
+        make_vacant_if_free(s);
+        return;
     }
     const auto why = !well ? leave_reason::discarded : reason_to_leave(s);
     resetting_.erase(resetting_.iterator_to(s));
@@ -106,7 +112,9 @@ void machine::opened(slot& s, time_point now, actions& out) {
     failures_ = 0;
     refused_ = false;
     gate_opens_ = never;
-    s.retire_at = retirement(now, limits_.max_lifetime, random_share());
+    s.opened_at = now;
+    s.lifetime_share = random_share();
+    s.retire_at = retirement(now, limits_.max_lifetime, s.lifetime_share);
     next_sweep_ = std::min(next_sweep_, s.retire_at);
     if (const auto each = sweep_interval(limits_.idle_timeout); each.count() > 0) {
         next_sweep_ = std::min(next_sweep_, now + each);
@@ -204,6 +212,14 @@ void machine::reconfigure(const limits& given, bool replace, time_point now, act
     next_sweep_ = now;
     for (slot& s : resetting_) {  // a shorter time-out holds for them too, which keeps the list in order
         s.reset_deadline = std::min(s.reset_deadline, now + limits_.rollback_timeout);
+    }
+    for (slot& s : slots_) {
+        if (s.opened_at != never) {
+            s.retire_at = retirement(s.opened_at, limits_.max_lifetime, s.lifetime_share);
+        }
+        if (s.doomed == leave_reason::old) {  // the sweep that follows decides anew
+            s.doomed = leave_reason::none;
+        }
     }
     retire_idle(out);
     tick(now, out);

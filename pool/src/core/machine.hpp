@@ -50,7 +50,7 @@ public:
 
     /// A lease comes back. `now` is needed for `in_transaction` alone.
     void release(slot& s, returned how, time_point now, actions& out);
-    /// The ROLLBACK is done, well or not.
+    /// The ROLLBACK is done, well or not: once for each `command_kind::reset`, whatever became of the slot.
     void reset_done(slot& s, bool well, actions& out);
 
     /// A dial succeeded; `s.connection` is set.
@@ -77,6 +77,8 @@ public:
     [[nodiscard]] bool is_closed() const noexcept { return closed_; }
     /// Connections that a lease holds, those closed underneath it included.
     [[nodiscard]] std::size_t lent_out() const noexcept { return lent_out_; }
+    /// The same, and those that a rollback holds.
+    [[nodiscard]] std::size_t held() const noexcept { return lent_out_ + rolling_back_; }
     /// Every slot that was ever taken: for tests.
     [[nodiscard]] const std::deque<slot>& slots() const noexcept { return slots_; }
 
@@ -93,6 +95,7 @@ private:
     void free_for_next(slot& s, actions& out);
     void leave(slot& s, leave_reason why, actions& out);
     void vacate(slot& s) noexcept;
+    void make_vacant_if_free(slot& s) noexcept;
     [[nodiscard]] leave_reason reason_to_leave(const slot& s) const noexcept;
     void retire_idle(actions& out);
     void close_lent_out(actions& out);
@@ -116,6 +119,7 @@ private:
 
     std::uint64_t generation_ = 0;
     std::size_t lent_out_ = 0;
+    std::size_t rolling_back_ = 0;
     unsigned failures_ = 0;          // dials failed in a row
     bool refused_ = false;           // the last of them because of user, password or database
     time_point gate_opens_ = never;  // no dial before; `never`: the gate is open

@@ -93,10 +93,15 @@ void machine::leave(slot& s, leave_reason why, actions& out) {
     out.commands.push_back({command_kind::close, &s, why});
 }
 
-/// The session is gone. A slot that a lease still points to is taken again only when that lease has ended.
+/// The session is gone.
 void machine::vacate(slot& s) noexcept {
     move(s, slot_state::vacant);
-    if (!s.lent_out) {
+    make_vacant_if_free(s);
+}
+
+/// A slot that a lease or a rollback still points to is taken again only when that has ended.
+void machine::make_vacant_if_free(slot& s) noexcept {
+    if (s.state == slot_state::vacant && !s.lent_out && !s.rolling_back) {
         vacant_.push_front(s);
     }
 }
@@ -214,6 +219,7 @@ void machine::dial(actions& out) {
     for (; wanted > 0; --wanted) {
         slot& s = vacant_slot();
         s.generation = generation_;
+        s.opened_at = never;
         s.retire_at = never;
         s.doomed = leave_reason::none;
         move(s, slot_state::connecting);

@@ -33,6 +33,8 @@ enum class leave_reason : unsigned char {
 /// Room for one connection. The core owns it and never moves it.
 struct slot {
     boost::intrusive::list_member_hook<> hook;  ///< in the idle stack or the list of resets
+    time_point opened_at = never;               ///< when its dial succeeded
+    double lifetime_share = 0;                  ///< its draw from the jitter of lifetimes
     time_point retire_at = never;               ///< end of its lifetime
     time_point idle_since = never;      ///< as the sweeps saw it: never earlier than the truth; `never`: not yet seen
     time_point reset_deadline = never;  ///< while resetting
@@ -41,6 +43,7 @@ struct slot {
     slot_state state = slot_state::vacant;
     leave_reason doomed = leave_reason::none;  ///< leased, and to be closed when it comes back
     bool lent_out = false;                     ///< a lease holds it, even if it is being closed underneath
+    bool rolling_back = false;                 ///< a rollback holds it, even if it is being closed underneath
 };
 
 using slot_list =

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 
 namespace trunkline::core {
@@ -10,5 +11,11 @@ using std::chrono::nanoseconds;
 
 /// "Not in this life".
 inline constexpr time_point never = time_point::max();
+
+/// `now` and that much later, at most a year: so no duration that a caller gives overflows.
+constexpr time_point after(time_point now, std::chrono::milliseconds time) noexcept {
+    constexpr std::chrono::milliseconds longest{std::chrono::hours{24 * 365}};
+    return now + std::clamp(time, std::chrono::milliseconds{0}, longest);
+}
 
 }  // namespace trunkline::core

@@ -36,7 +36,7 @@ void session::link::on_ready(direction which, std::shared_ptr<socket_owner> self
             }
         }
     }
-    detail::resume_scope woken{context_};
+    detail::resume_scope woken{threads_ != nullptr && threads_->is_single() ? context_ : nullptr};
     tell(told);
     woken.run();
 }

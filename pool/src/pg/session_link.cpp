@@ -15,7 +15,7 @@ namespace {
 /// Longest time for the server to end a session after our goodbye: it does so in a millisecond, unless it is gone.
 constexpr std::chrono::seconds longest_goodbye{1};
 
-const boost::asio::io_context* context_of(const boost::asio::any_io_executor& executor) {
+boost::asio::io_context* context_of(const boost::asio::any_io_executor& executor) {
     const auto* const one = executor.target<boost::asio::io_context::executor_type>();
     return one == nullptr ? nullptr : &one->context();
 }
@@ -55,6 +55,7 @@ struct session::link::posted_news {
 session::link::link(boost::asio::any_io_executor executor, connection_handle connection, session::events to)
     : executor_{std::move(executor)},
       context_{context_of(executor_)},
+      threads_{context_ == nullptr ? nullptr : &boost::asio::use_service<detail::context_threads>(*context_)},
       to_{std::move(to)},
       backend_pid_{PQbackendPID(connection.get())},
       connection_{std::move(connection)},
@@ -132,6 +133,10 @@ void session::link::close(error_code reason, std::function<void()> closed) {
             give_up(reason, told);
         }
         state_.store(session_state::broken, std::memory_order_release);
+        if (connection_) {  // else it was lost, and that is told
+            lost_code_ = reason;
+            lost_said_.message = "the connection was closed by its pool";
+        }
         connection_.reset();
         if (!socket_->is_open()) {
             end(told);
@@ -176,6 +181,7 @@ void session::link::on_abandoned() noexcept {
     std::function<void()> never_called;
     {
         const std::lock_guard lock{mutex_};
+        abandoned_ = true;
         dropped = std::exchange(current_, nullptr);
         state_.store(session_state::broken, std::memory_order_release);
         never_called = std::move(closed_);
@@ -210,6 +216,12 @@ void session::link::tell(news& told) {
 }
 
 void session::link::tell_later(news told) {
+    if (abandoned_) {  // there is no queue any more; an operation ends here, everything else is of no interest
+        if (told.done != nullptr) {
+            told.done->complete(*told.done);
+        }
+        return;
+    }
     boost::asio::post(executor_, posted_news{shared_from_this(), std::move(told)});
 }
 

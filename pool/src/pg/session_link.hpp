@@ -1,5 +1,6 @@
 #pragma once
 
+#include "resumption/context_threads.hpp"
 #include "session.hpp"
 #include "socket.hpp"
 
@@ -66,11 +67,14 @@ private:
     static constexpr std::chrono::steady_clock::rep unused = 0;
 
     const boost::asio::any_io_executor executor_;
-    const boost::asio::io_context* const context_;  // of `executor_`, or null: it is of another kind
+    boost::asio::io_context* const context_;  // of `executor_`, or null: it is of another kind
+    detail::context_threads* const threads_;  // of that context
     const session::events to_;
     const int backend_pid_;
     std::atomic<session_state> state_{session_state::clean};
     std::atomic<std::chrono::steady_clock::rep> first_use_{unused};
+
+    std::atomic<bool> abandoned_{false};  // the execution context is gone
 
     mutable std::mutex mutex_;  // guards what follows
     connection_handle connection_;

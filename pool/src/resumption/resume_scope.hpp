@@ -12,7 +12,8 @@ class suspension;
 /// While a handler of ours tells its callers what has come, the coroutines that they wake on the same io_context are
 /// noted here and run when it is done: still on top of no other coroutine, but before the executor turns to anything
 /// else. Who gives a connection back so hands it to a waiter who sends at once, instead of behind everything that the
-/// reactor has just reported; with few connections that is a fifth of the throughput. Lives on a handler's stack.
+/// reactor has just reported. Only for a context with one thread: with more, another runs them at once. Lives on a
+/// handler's stack.
 class resume_scope {
 public:
     /// For the thread that runs this handler of `context`; null: an executor of another kind, nothing is noted.

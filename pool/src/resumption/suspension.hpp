@@ -156,7 +156,9 @@ private:
             std::move(handler)();
             return;
         }
-        boost::asio::dispatch(executor, [handler = std::move(handler)]() mutable { std::move(handler)(); });
+        // Held until the post has returned: else that context may have run out of work, and be gone, before.
+        const auto work = boost::asio::prefer(executor, boost::asio::execution::outstanding_work.tracked);
+        boost::asio::dispatch(work, [handler = std::move(handler)]() mutable { std::move(handler)(); });
     }
 
     template <typename Handler>
@@ -177,15 +179,15 @@ private:
         const boost::asio::any_io_executor executor = boost::asio::get_associated_executor(handler);
         auto wake = [handler = std::move(handler)]() mutable { std::move(handler)(); };
         if (const auto* context = io_context_of(executor)) {
-            // "Continuation" spares the context's lock when one of its own threads posts: what that thread queues goes to
-            // the common queue when its present handler ends.
+            // Held until the post has returned, as above.
+            const auto work = boost::asio::require(*context, boost::asio::execution::outstanding_work.tracked);
             boost::asio::require(*context, boost::asio::execution::blocking.never,
-                                 boost::asio::execution::relationship.continuation,
                                  boost::asio::execution::allocator(node_allocator<std::byte>{self.memory_}))
                 .execute(std::move(wake));
             return;
         }
-        boost::asio::post(executor, std::move(wake));
+        const auto work = boost::asio::prefer(executor, boost::asio::execution::outstanding_work.tracked);
+        boost::asio::post(work, std::move(wake));
     }
 
     template <typename Handler>
