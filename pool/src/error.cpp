@@ -61,8 +61,17 @@ std::string picture(const pool_counts& counts) {
            std::to_string(counts.closing) + " closing; " + std::to_string(counts.waiting) + " callers waiting";
 }
 
-std::string story(std::string_view pool_name, std::chrono::nanoseconds waited, const pool_counts& counts,
-                  const connect_failure* last) {
+/// The server's own words with their code, or what went wrong and where.
+std::string headline(const error_code& code, const std::string& context) {
+    if (context.empty()) {
+        return code.message();
+    }
+    return code.category() == sqlstate_category() ? context + " (" + code.message() + ")"
+                                                  : code.message() + ": " + context;
+}
+
+std::string full_story(std::string_view pool_name, std::chrono::nanoseconds waited, const pool_counts& counts,
+                       const connect_failure* last) {
     std::string text = "pool \"" + std::string{pool_name} + "\", after " + seconds(waited) + ", " + picture(counts);
     if (last != nullptr) {
         const auto age = std::chrono::steady_clock::now() - last->when;
@@ -89,16 +98,15 @@ const boost::system::error_category& pool_category() noexcept {
 }
 
 error::error(error_code code, diagnostics what_the_server_said)
-    : system_error{code, one_line(what_the_server_said)},
-      said_{std::make_shared<const diagnostics>(std::move(what_the_server_said))} {}
+    : error{code, one_line(what_the_server_said), std::move(what_the_server_said)} {}
 
 error::error(error_code code, const std::string& context, diagnostics what_the_server_said)
-    : system_error{code, context},
-      said_{std::make_shared<const diagnostics>(std::move(what_the_server_said))} {}
+    : system_error{code},
+      story_{std::make_shared<const story>(story{std::move(what_the_server_said), headline(code, context)})} {}
 
 acquire_error::acquire_error(pool_errc reason, std::string_view pool_name, std::chrono::nanoseconds waited,
                              const pool_counts& counts, std::shared_ptr<const connect_failure> last)
-    : error{reason, story(pool_name, waited, counts, last.get()), words_of(last.get())},
+    : error{reason, full_story(pool_name, waited, counts, last.get()), words_of(last.get())},
       reason_{reason},
       waited_{waited},
       counts_{counts},

@@ -195,6 +195,7 @@ TEST_CASE("a refused password is told at once, in the server's own words") {
     CHECK(start_code == errc::login_refused);
     CHECK(start_words.find("password authentication failed") != std::string::npos);
     CHECK(acquire_words.find("password authentication failed") != std::string::npos);
+    CHECK(start_words.ends_with("(SQLSTATE 28P01 (invalid password))"));
     CHECK(cause == "28P01");
     CHECK(start_words.find("wrong") == std::string::npos);
     CHECK(std::chrono::steady_clock::now() - began < 20s);

@@ -80,6 +80,7 @@ TEST_CASE("an acquire that times out says why, with the counts") {
     CHECK(counts.leased == 1);
     CHECK(counts.max == 1);
     CHECK(counts.timed_out == 1);
+    CHECK(words.find("acquire timed out: pool \"timeout\", after 0.0") == 0);
     CHECK(words.find("1 of 1 connections: 1 leased") != std::string::npos);
 }
 

@@ -176,6 +176,32 @@ TEST_CASE("a rollback that takes too long closes the connection, and its late an
     CHECK(s->state == slot_state::vacant);
 }
 
+TEST_CASE("a slot is not taken again while a rollback on its former connection has yet to answer") {
+    machine_driver d{{.max = 1, .rollback_timeout = 5s}};
+    auto* const s = d.lease(1).front();
+    d.release(*s, returned::in_transaction);
+    d.tick_after(5s);
+    d.end(*s);  // the session is gone, the answer is still under way
+    d.wait();
+    REQUIRE(d.commands.size() == 1);
+    CHECK(d.commands[0].target != s);
+    CHECK(d.machine.held() == 1);
+    d.reset_done(*s, false);
+    CHECK(d.machine.held() == 0);
+}
+
+TEST_CASE("a shorter lifetime holds for connections that are open") {
+    machine_driver d{{.max = 1, .idle_timeout = 0ms, .max_lifetime = 0ms}};
+    auto* const s = d.lease(1).front();
+    d.release(*s, returned::clean);
+    d.tick_after(10s);
+    CHECK(s->state == slot_state::idle);
+    d.event([&](auto& out) {
+        d.machine.reconfigure({.max = 1, .idle_timeout = 0ms, .max_lifetime = 5s}, false, d.now, out);
+    });
+    CHECK(d.closed_only(*s, leave_reason::old));
+}
+
 TEST_CASE("a connection that comes back spoilt is closed") {
     machine_driver d{{.max = 1}};
     auto* const s = d.lease(1).front();

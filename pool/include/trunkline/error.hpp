@@ -74,16 +74,21 @@ public:
     error(error_code code, diagnostics what_the_server_said);
     error(error_code code, const std::string& context, diagnostics what_the_server_said = {});
 
-    [[nodiscard]] std::string_view sqlstate() const noexcept { return said_->sqlstate; }
-    [[nodiscard]] std::string_view message() const noexcept { return said_->message; }
-    [[nodiscard]] std::string_view detail() const noexcept { return said_->detail; }
-    [[nodiscard]] std::string_view hint() const noexcept { return said_->hint; }
-    [[nodiscard]] std::string_view constraint() const noexcept { return said_->constraint; }
-    [[nodiscard]] int position() const noexcept { return said_->position; }
-    [[nodiscard]] const diagnostics& server_diagnostics() const noexcept { return *said_; }
+    [[nodiscard]] const char* what() const noexcept override { return story_->what.c_str(); }
+    [[nodiscard]] std::string_view sqlstate() const noexcept { return story_->said.sqlstate; }
+    [[nodiscard]] std::string_view message() const noexcept { return story_->said.message; }
+    [[nodiscard]] std::string_view detail() const noexcept { return story_->said.detail; }
+    [[nodiscard]] std::string_view hint() const noexcept { return story_->said.hint; }
+    [[nodiscard]] std::string_view constraint() const noexcept { return story_->said.constraint; }
+    [[nodiscard]] int position() const noexcept { return story_->said.position; }
+    [[nodiscard]] const diagnostics& server_diagnostics() const noexcept { return story_->said; }
 
 private:
-    std::shared_ptr<const diagnostics> said_;  // shared, so that copying the exception cannot throw
+    struct story {
+        diagnostics said;
+        std::string what;
+    };
+    std::shared_ptr<const story> story_;  // shared, so that copying the exception cannot throw
 };
 
 /// The latest dial that failed.
