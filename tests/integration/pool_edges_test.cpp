@@ -1,10 +1,13 @@
 #include "pool_fixture.hpp"
 #include "support/catch.hpp"
 #include "support/run.hpp"
+#include "support/sanitizer.hpp"
 
 #include <boost/asio.hpp>
 
 #include <atomic>
+#include <future>
+#include <memory>
 #include <optional>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -34,6 +37,13 @@ public:
 private:
     rlimit before_{};
 };
+
+/// For a thread that does not run the pool.
+lease wait_for_lease(pool& from) {
+    const auto told = std::make_shared<std::promise<lease>>();
+    from.async_acquire([told](error_code, lease lent) { told->set_value(std::move(lent)); });
+    return told->get_future().get();
+}
 
 }  // namespace
 
@@ -143,8 +153,8 @@ TEST_CASE("leases that are discarded on other threads while the pool goes away h
         hooks.log = [](const log_record&) { std::this_thread::yield(); };
         std::optional<pool> one{std::in_place, context.get_executor(), fixture::settings("race", {.min = 1, .max = 2}),
                                 hooks};
-        auto first = one->async_acquire(asio::use_future).get();
-        auto second = one->async_acquire(asio::use_future).get();
+        auto first = wait_for_lease(*one);
+        auto second = wait_for_lease(*one);
         std::jthread other{[&] { first.discard(); }};
         std::jthread another{[&] { second.release(); }};
         one.reset();
@@ -156,6 +166,10 @@ TEST_CASE("leases that are discarded on other threads while the pool goes away h
 }
 
 TEST_CASE("a process that has run out of descriptors for a while goes on afterwards") {
+#ifdef TRUNKLINE_TEST_SANITIZED
+    WARN("skipped: the undefined behaviour sanitizer opens a pipe to check a pointer, and takes its failure for a fault");
+    return;
+#endif
     asio::io_context context;
     auto settings = fixture::settings("descriptors", {.min = 0, .max = 2});
     settings.connect.backoff_max = 200ms;
