@@ -1,5 +1,6 @@
 #include <trunkline/settings.hpp>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -54,15 +55,25 @@ constexpr std::size_t most_connections = 10'000;
 void check_size(checker& check, const size_settings& size) {
     check.require(size.max >= 1 && size.max <= most_connections, "size.max",
                   "is " + std::to_string(size.max) + "; give between 1 and " + std::to_string(most_connections));
-    check.require(size.min <= size.max, "size.min",
-                  "is " + std::to_string(size.min) + ", more than size.max (" + std::to_string(size.max) +
-                      "); lower it or raise size.max");
+    const auto within_max = [&](std::size_t value, const char* setting) {
+        check.require(value <= size.max, setting,
+                      "is " + std::to_string(value) + ", more than size.max (" + std::to_string(size.max) +
+                          "); lower it or raise size.max");
+    };
+    within_max(size.min, "size.min");
+    within_max(size.min_idle, "size.min_idle");
+    if (size.automatic) {
+        check.require(size.automatic->share > 0 && size.automatic->share <= 1, "size.automatic.share",
+                      "is " + std::to_string(size.automatic->share) + "; give more than 0 and at most 1");
+        check.require(size.automatic->instances >= 1, "size.automatic.instances", "is 0; give 1 or more");
+    }
 }
 
 void check_connect(checker& check, const connect_settings& connect) {
     check.positive(connect.timeout, "connect.timeout");
     check.require(connect.max_connecting >= 1, "connect.max_connecting",
                   "is 0, so that no connection could ever be opened; give 1 or more");
+    check.zero_or_more(connect.anticipation, "connect.anticipation", "at once");
     check.positive(connect.backoff_initial, "connect.backoff_initial");
     check.positive(connect.backoff_max, "connect.backoff_max");
     check.require(connect.backoff_initial <= connect.backoff_max, "connect.backoff_initial",
@@ -77,6 +88,30 @@ void check_connect(checker& check, const connect_settings& connect) {
     check.zero_or_more(tcp.user_timeout, "connect.tcp.user_timeout", "the kernel's default");
 }
 
+void check_recovery(checker& check, const recovery_settings& recovery) {
+    check.zero_or_more(recovery.start_timeout, "recovery.start_timeout", "connect.timeout, or for ever");
+    if (recovery.fail_fast_after) {
+        check.zero_or_more(*recovery.fail_fast_after, "recovery.fail_fast_after", "from the first failure on");
+    }
+    check.positive(recovery.full_retry, "recovery.full_retry");
+    check.positive(recovery.starting_retry, "recovery.starting_retry");
+    check.positive(recovery.misconfigured_retry, "recovery.misconfigured_retry");
+    check.require(recovery.breaker_failures >= 1, "recovery.breaker_failures",
+                  "is 0, so that no dial could ever be begun; give 1 or more");
+    check.positive(recovery.breaker_window, "recovery.breaker_window");
+    check.positive(recovery.breaker_pause, "recovery.breaker_pause");
+}
+
+void check_acquire(checker& check, const acquire_settings& acquire) {
+    check.positive(acquire.timeout, "acquire.timeout");
+    check.require(acquire.max_waiting >= 1, "acquire.max_waiting",
+                  "is 0, so that nobody could ever wait; give 1 or more");
+    check.zero_or_more(acquire.shed_target, "acquire.shed_target", "off");
+    check.require(acquire.shed_target.count() <= 0 || acquire.shed_target < acquire.timeout, "acquire.shed_target",
+                  "is not shorter than acquire.timeout, so that it never counts; lower it, or turn it off with 0");
+    check.positive(acquire.shed_interval, "acquire.shed_interval");
+}
+
 void check_lifetime(checker& check, const lifetime_settings& lifetime) {
     check.zero_or_more(lifetime.idle_timeout, "lifetime.idle_timeout", "never");
     check.zero_or_more(lifetime.max_lifetime, "lifetime.max_lifetime", "never");
@@ -85,6 +120,37 @@ void check_lifetime(checker& check, const lifetime_settings& lifetime) {
     check.require(
         !both || lifetime.idle_timeout < lifetime.max_lifetime, "lifetime.idle_timeout",
         "is not shorter than lifetime.max_lifetime, so that it never counts; lower it, or turn it off with 0");
+    if (lifetime.keepalive) {
+        check.zero_or_more(*lifetime.keepalive, "lifetime.keepalive", "never");
+        check.require(
+            lifetime.keepalive->count() <= 0 || lifetime.max_lifetime.count() <= 0 ||
+                *lifetime.keepalive < lifetime.max_lifetime,
+            "lifetime.keepalive",
+            "is not shorter than lifetime.max_lifetime, so that it never counts; lower it, or turn it off with 0");
+    }
+}
+
+void check_use(checker& check, const pool_settings& settings) {
+    check.zero_or_more(settings.validation.after, "validation.after", "always");
+    if (settings.validation.timeout) {
+        check.positive(*settings.validation.timeout, "validation.timeout");
+        check.require(*settings.validation.timeout < settings.acquire.timeout, "validation.timeout",
+                      "is not shorter than acquire.timeout, so that one dead connection could cost a caller all the "
+                      "time there is; lower it");
+    }
+    check.zero_or_more(settings.query.timeout, "query.timeout", "none");
+    check.positive(settings.query.cancel_timeout, "query.cancel_timeout");
+    check.positive(settings.reset.drain_time, "reset.drain_time");
+    const auto& lease = settings.lease;
+    check.zero_or_more(lease.timeout, "lease.timeout", "never");
+    check.zero_or_more(lease.leak_threshold, "lease.leak_threshold", "never");
+    check.require(lease.timeout.count() <= 0 || lease.leak_threshold < lease.timeout, "lease.leak_threshold",
+                  "is not shorter than lease.timeout, so that it never counts; lower it, or turn it off with 0");
+    check.positive(settings.hooks.on_connect_timeout, "hooks.on_connect_timeout");
+    check.positive(settings.hooks.before_acquire_timeout, "hooks.before_acquire_timeout");
+    check.positive(settings.hooks.after_release_timeout, "hooks.after_release_timeout");
+    check.positive(settings.hooks.before_close_timeout, "hooks.before_close_timeout");
+    check.zero_or_more(settings.close.preclose_delay, "close.preclose_delay", "refuse at once");
 }
 
 }  // namespace
@@ -98,11 +164,23 @@ std::vector<settings_problem> validate(const pool_settings& settings) {
     check.require(!settings.name.empty(), "name", "is empty; give the pool a name, logs and metrics carry it");
     check_size(check, settings.size);
     check_connect(check, settings.connect);
-    check.positive(settings.acquire.timeout, "acquire.timeout");
-    check.require(settings.acquire.max_waiting >= 1, "acquire.max_waiting",
-                  "is 0, so that nobody could ever wait; give 1 or more");
+    check_recovery(check, settings.recovery);
+    check_acquire(check, settings.acquire);
     check_lifetime(check, settings.lifetime);
+    check_use(check, settings);
     return check.take();
+}
+
+std::chrono::milliseconds validation_timeout(const pool_settings& settings) noexcept {
+    constexpr std::chrono::milliseconds usual{500};
+    constexpr std::chrono::milliseconds shortest{1};
+    return settings.validation.timeout.value_or(std::clamp(settings.acquire.timeout / 2, shortest, usual));
+}
+
+std::chrono::milliseconds keepalive_interval(const lifetime_settings& lifetime) noexcept {
+    constexpr std::chrono::milliseconds usual = std::chrono::minutes{2};
+    const bool too_long = lifetime.max_lifetime.count() > 0 && lifetime.max_lifetime <= usual;
+    return lifetime.keepalive.value_or(too_long ? std::chrono::milliseconds{0} : usual);
 }
 
 }  // namespace trunkline

@@ -96,14 +96,22 @@ bool pool_error_means(pool_errc value, errc condition) {
     switch (value) {
     case pool_errc::connection_lost: return condition == errc::connection_lost;
     case pool_errc::acquire_timeout:
-    case pool_errc::queue_full: return condition == errc::overloaded;
+    case pool_errc::queue_full:
+    case pool_errc::overloaded: return condition == errc::overloaded;
+    case pool_errc::too_many_connections: return condition == errc::overloaded || condition == errc::server_unavailable;
     case pool_errc::connect_timeout:
     case pool_errc::host_not_found:
-    case pool_errc::connect_failed: return condition == errc::server_unavailable;
-    case pool_errc::unavailable: return condition == errc::login_refused;
+    case pool_errc::connect_failed:
+    case pool_errc::unavailable: return condition == errc::server_unavailable;
+    case pool_errc::auth_failed: return condition == errc::login_refused;
     case pool_errc::closed:
     case pool_errc::operation_in_progress:
-    case pool_errc::lease_empty:
+    case pool_errc::suspended:
+    case pool_errc::would_deadlock:
+    case pool_errc::refused_by_hook:
+    case pool_errc::query_timeout:
+    case pool_errc::lease_released:
+    case pool_errc::lease_expired:
     case pool_errc::too_large:
     case pool_errc::invalid_text:
     case pool_errc::too_many_parameters:

@@ -51,6 +51,38 @@ TEST_CASE("each value out of its bounds is named, and nothing else with it") {
         {"lifetime.idle_timeout", [](pool_settings& s) { s.lifetime.idle_timeout = s.lifetime.max_lifetime; }},
         {"lifetime.max_lifetime", [](pool_settings& s) { s.lifetime.max_lifetime = -1ms; }},
         {"lifetime.rollback_timeout", [](pool_settings& s) { s.lifetime.rollback_timeout = 0ms; }},
+        {"size.min_idle", [](pool_settings& s) { s.size.min_idle = 11; }},
+        {"size.automatic.share", [](pool_settings& s) { s.size.automatic = {.share = 0}; }},
+        {"size.automatic.share", [](pool_settings& s) { s.size.automatic = {.share = 1.1}; }},
+        {"size.automatic.instances", [](pool_settings& s) { s.size.automatic = {.instances = 0}; }},
+        {"connect.anticipation", [](pool_settings& s) { s.connect.anticipation = -1ms; }},
+        {"recovery.start_timeout", [](pool_settings& s) { s.recovery.start_timeout = -1ms; }},
+        {"recovery.fail_fast_after", [](pool_settings& s) { s.recovery.fail_fast_after = -1ms; }},
+        {"recovery.full_retry", [](pool_settings& s) { s.recovery.full_retry = 0ms; }},
+        {"recovery.starting_retry", [](pool_settings& s) { s.recovery.starting_retry = 0ms; }},
+        {"recovery.misconfigured_retry", [](pool_settings& s) { s.recovery.misconfigured_retry = 0ms; }},
+        {"recovery.breaker_failures", [](pool_settings& s) { s.recovery.breaker_failures = 0; }},
+        {"recovery.breaker_window", [](pool_settings& s) { s.recovery.breaker_window = 0ms; }},
+        {"recovery.breaker_pause", [](pool_settings& s) { s.recovery.breaker_pause = 0ms; }},
+        {"acquire.shed_target", [](pool_settings& s) { s.acquire.shed_target = -1ms; }},
+        {"acquire.shed_target", [](pool_settings& s) { s.acquire.shed_target = s.acquire.timeout; }},
+        {"acquire.shed_interval", [](pool_settings& s) { s.acquire.shed_interval = 0ms; }},
+        {"lifetime.keepalive", [](pool_settings& s) { s.lifetime.keepalive = -1ms; }},
+        {"lifetime.keepalive", [](pool_settings& s) { s.lifetime.keepalive = s.lifetime.max_lifetime; }},
+        {"validation.after", [](pool_settings& s) { s.validation.after = -1ms; }},
+        {"validation.timeout", [](pool_settings& s) { s.validation.timeout = 0ms; }},
+        {"validation.timeout", [](pool_settings& s) { s.validation.timeout = s.acquire.timeout; }},
+        {"query.timeout", [](pool_settings& s) { s.query.timeout = -1ms; }},
+        {"query.cancel_timeout", [](pool_settings& s) { s.query.cancel_timeout = 0ms; }},
+        {"reset.drain_time", [](pool_settings& s) { s.reset.drain_time = 0ms; }},
+        {"lease.timeout", [](pool_settings& s) { s.lease.timeout = -1ms; }},
+        {"lease.leak_threshold", [](pool_settings& s) { s.lease.leak_threshold = -1ms; }},
+        {"lease.leak_threshold", [](pool_settings& s) { s.lease = {.timeout = 1s, .leak_threshold = 1s}; }},
+        {"hooks.on_connect_timeout", [](pool_settings& s) { s.hooks.on_connect_timeout = 0ms; }},
+        {"hooks.before_acquire_timeout", [](pool_settings& s) { s.hooks.before_acquire_timeout = 0ms; }},
+        {"hooks.after_release_timeout", [](pool_settings& s) { s.hooks.after_release_timeout = 0ms; }},
+        {"hooks.before_close_timeout", [](pool_settings& s) { s.hooks.before_close_timeout = 0ms; }},
+        {"close.preclose_delay", [](pool_settings& s) { s.close.preclose_delay = -1ms; }},
     };
     for (const auto& r : rows) {
         pool_settings settings;
@@ -98,6 +130,21 @@ TEST_CASE("every problem is listed, not the first alone") {
     const auto found = wrong_in(settings);
     CHECK(found == std::vector<std::string>{"name", "size.max", "size.min", "connect.max_connecting", "acquire.timeout",
                                             "lifetime.rollback_timeout"});
+}
+
+TEST_CASE("what is not given is derived so that it contradicts nothing") {
+    pool_settings settings;
+    CHECK(validation_timeout(settings) == 500ms);
+    CHECK(keepalive_interval(settings.lifetime) == 2min);
+    settings.acquire.timeout = 100ms;
+    settings.lifetime = {.idle_timeout = 0ms, .max_lifetime = 60s};
+    CHECK(validate(settings).empty());
+    CHECK(validation_timeout(settings) == 50ms);
+    CHECK(keepalive_interval(settings.lifetime) == 0ms);
+    settings.validation.timeout = 70ms;
+    settings.lifetime.keepalive = 30s;
+    CHECK(validation_timeout(settings) == 70ms);
+    CHECK(keepalive_interval(settings.lifetime) == 30s);
 }
 
 TEST_CASE("the error carries every problem with its setting and its value") {

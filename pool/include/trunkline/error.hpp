@@ -20,13 +20,21 @@ enum class pool_errc {
     acquire_timeout = 1,    ///< no connection within the time given: see the counts; shed load, or raise `size.max`
     queue_full,             ///< `acquire.max_waiting` callers wait already: shed load
     closed,                 ///< the pool is closed or was closed meanwhile: stop asking
+    overloaded,             ///< callers have waited too long for too long (`acquire.shed_target`): shed load
+    suspended,              ///< the time was over while the pool was suspended: somebody must call `resume()`
+    would_deadlock,         ///< all who hold a connection wait for another one: acquire once, or in one place
     unavailable,            ///< no connection can be opened, and waiting would not help: see `last_connect_error()`
+    auth_failed,            ///< the server refuses user or password: see `last_connect_error()`
+    too_many_connections,   ///< the server has no room for a first connection: see `last_connect_error()`
+    refused_by_hook,        ///< the program's `before_acquire` hook refused the caller
     connect_timeout,        ///< a dial took longer than `connect.timeout`: is the server reachable?
     host_not_found,         ///< a host's name could not be resolved
     connect_failed,         ///< the network, TLS or libpq refused the connection; the message says which
     connection_lost,        ///< the connection broke while a statement was under way; its outcome is unknown
     operation_in_progress,  ///< the connection runs another statement: await one before you start the next
-    lease_empty,            ///< the lease holds no connection: it was released, moved from, or never filled
+    query_timeout,          ///< the statement's time was over; the server was asked to stop it
+    lease_released,         ///< the lease holds no connection: it was released, moved from, or never filled
+    lease_expired,          ///< the lease was older than `lease.timeout`: return it, and shorten the work
     too_large,              ///< a statement or parameter is longer than the protocol allows; nothing was sent
     invalid_text,           ///< a statement or text parameter holds a NUL byte; nothing was sent
     too_many_parameters,    ///< more than 65,535 parameters; nothing was sent
@@ -42,7 +50,7 @@ enum class errc {
     retryable = 1,       ///< the same work, done again from its start, may well succeed (40001, 40P01, …)
     connection_lost,     ///< the session is gone; what was under way may or may not have happened
     overloaded,          ///< too much work for what there is: slow down (53xxx, acquire_timeout, queue_full)
-    login_refused,       ///< user, password or database are wrong: retrying does not help (28xxx, 3D000)
+    login_refused,       ///< user, password or database are wrong: retrying does not help (28xxx, 3D000, auth_failed)
     server_unavailable,  ///< the server cannot be reached, starts or stops: wait
 };
 
