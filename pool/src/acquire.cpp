@@ -18,9 +18,8 @@ namespace asio = boost::asio;
 struct sleeping_acquire final : acquire_operation {
     sleeping_acquire(std::shared_ptr<pool_impl> from, acquire_options options)
         : acquire_operation{of_coroutines},
-          pool{std::move(from)},
-          since{std::chrono::steady_clock::now()} {
-        deadline = core::after(since, pool->timeout_of(options));
+          pool{std::move(from)} {
+        pool->prepare(*this, options);
     }
     /// A grant that its caller did not live to see goes on to the next.
     ~sleeping_acquire() {
@@ -39,11 +38,11 @@ struct sleeping_acquire final : acquire_operation {
             });
         }
         const auto keep = pool;  // `this` may be gone before `wait` returns
-        keep->wait(*this, since);
+        keep->wait(*this);
     }
 
-    lease take() noexcept {
-        auto& lent = pool->granted(*this, since);
+    lease take(const source_location& where) noexcept {
+        auto& lent = pool->granted(*this, where);
         granted = nullptr;
         return pooled_connection::lend(lent);
     }
@@ -58,7 +57,6 @@ struct sleeping_acquire final : acquire_operation {
     }
 
     const std::shared_ptr<pool_impl> pool;  // the pool object may go away while we wait
-    const core::time_point since;
     suspension sleeper;
 
     static const kind of_coroutines;
@@ -74,22 +72,23 @@ struct waiting_callback final : acquire_operation {
     using allocator = asio::associated_allocator_t<acquire_handler>;
     using own_allocator = std::allocator_traits<allocator>::rebind_alloc<waiting_callback>;
 
-    waiting_callback(std::shared_ptr<pool_impl> from, acquire_handler whom, acquire_options options, diagnostics* into)
+    waiting_callback(std::shared_ptr<pool_impl> from, acquire_handler whom, acquire_options options,
+                     source_location from_where, diagnostics* into)
         : acquire_operation{of_callbacks},
           pool{std::move(from)},
           handler{std::move(whom)},
           executor{asio::prefer(asio::get_associated_executor(handler, pool->executor()),
                                 asio::execution::outstanding_work.tracked)},
           story{into},
-          since{std::chrono::steady_clock::now()} {
-        deadline = core::after(since, pool->timeout_of(options));
+          where{from_where} {
+        pool->prepare(*this, options);
     }
 
     static waiting_callback& make(std::shared_ptr<pool_impl> from, acquire_handler whom, acquire_options options,
-                                  diagnostics* into) {
+                                  source_location where, diagnostics* into) {
         own_allocator memory{asio::get_associated_allocator(whom)};
         auto* const room = std::allocator_traits<own_allocator>::allocate(memory, 1);
-        return *std::construct_at(room, std::move(from), std::move(whom), options, into);
+        return *std::construct_at(room, std::move(from), std::move(whom), options, where, into);
     }
 
     /// The allocator belongs to the handler, so that the handler must outlive the block.
@@ -126,7 +125,7 @@ struct waiting_callback final : acquire_operation {
         }
         lease lent;
         if (op->result == core::outcome::granted) {
-            lent = pooled_connection::lend(op->pool->granted(*op, op->since));
+            lent = pooled_connection::lend(op->pool->granted(*op, op->where));
             op->granted = nullptr;
         } else {
             op->pool->count_wait(op->since);
@@ -155,7 +154,7 @@ struct waiting_callback final : acquire_operation {
             });
         }
         const auto keep = pool;  // the block may be gone before `wait` returns
-        keep->wait(*this, since);
+        keep->wait(*this);
     }
 
     ~waiting_callback() {
@@ -168,7 +167,7 @@ struct waiting_callback final : acquire_operation {
     acquire_handler handler;
     asio::any_completion_executor executor;  // keeps its context's run() busy meanwhile
     diagnostics* story;
-    core::time_point since;
+    source_location where;
 
     static const kind of_callbacks;
 };
@@ -183,8 +182,14 @@ constinit const acquire_operation::kind waiting_callback::of_callbacks{
 pool_errc reason_of(core::outcome how) noexcept {
     switch (how) {
     case core::outcome::timed_out: return pool_errc::acquire_timeout;
+    case core::outcome::suspended: return pool_errc::suspended;
     case core::outcome::queue_full: return pool_errc::queue_full;
+    case core::outcome::overloaded: return pool_errc::overloaded;
+    case core::outcome::would_deadlock: return pool_errc::would_deadlock;
     case core::outcome::unavailable: return pool_errc::unavailable;
+    case core::outcome::auth_failed: return pool_errc::auth_failed;
+    case core::outcome::server_full: return pool_errc::too_many_connections;
+    case core::outcome::refused: return pool_errc::refused_by_hook;
     case core::outcome::pending:
     case core::outcome::granted:
     case core::outcome::cancelled:
@@ -194,20 +199,15 @@ pool_errc reason_of(core::outcome how) noexcept {
 }
 
 error_code error_of(core::outcome how) noexcept {
-    switch (how) {
-    case core::outcome::granted: return {};
-    case core::outcome::cancelled: return asio::error::operation_aborted;
-    case core::outcome::pending:
-    case core::outcome::timed_out:
-    case core::outcome::queue_full:
-    case core::outcome::unavailable:
-    case core::outcome::closed: break;
+    if (how == core::outcome::granted) {
+        return {};
     }
-    return reason_of(how);
+    return how == core::outcome::cancelled ? error_code{asio::error::operation_aborted} : error_code{reason_of(how)};
 }
 
-asio::awaitable<lease> acquire_from(const std::shared_ptr<pool_impl>& impl, acquire_options options) {
-    if (auto* const free = impl->try_acquire()) {
+asio::awaitable<lease> acquire_from(const std::shared_ptr<pool_impl>& impl, acquire_options options,
+                                    source_location where) {
+    if (auto* const free = impl->try_acquire(where)) {
         co_return pooled_connection::lend(*free);
     }
     sleeping_acquire op{impl, options};
@@ -215,12 +215,12 @@ asio::awaitable<lease> acquire_from(const std::shared_ptr<pool_impl>& impl, acqu
     if (op.result != core::outcome::granted) {
         op.refuse();
     }
-    co_return op.take();
+    co_return op.take(where);
 }
 
-void begin_acquire(const std::shared_ptr<pool_impl>& impl, acquire_options options, diagnostics* why,
-                   acquire_handler handler) {
-    waiting_callback::make(impl, std::move(handler), options, why).begin();
+void begin_acquire(const std::shared_ptr<pool_impl>& impl, acquire_options options, source_location where,
+                   diagnostics* why, acquire_handler handler) {
+    waiting_callback::make(impl, std::move(handler), options, where, why).begin();
 }
 
 }  // namespace trunkline::detail

@@ -3,6 +3,7 @@
 #include "core/waiter_queue.hpp"
 
 #include <trunkline/error.hpp>
+#include <trunkline/source_location.hpp>
 
 #include <memory>
 

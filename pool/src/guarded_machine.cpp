@@ -29,7 +29,17 @@ pool_counts guarded_machine::read() const noexcept {
     c.reaped_old = n.reaped_old.value();
     c.retired = n.retired.value();
     c.discarded = n.discarded.value();
-    c.rollbacks = n.rollbacks.value();
+    c.cleanings = n.cleanings.value();
+    c.checks = n.checks.value();
+    c.keepalives = n.keepalives.value();
+    c.invalid = n.invalid.value();
+    c.unprepared = n.unprepared.value();
+    c.worn = n.worn.value();
+    c.expired = n.expired.value();
+    c.detached = n.detached.value();
+    c.leaks = n.leaks.value();
+    c.overloaded = n.overloaded.value();
+    c.deadlocks = n.deadlocks.value();
     return c;
 }
 

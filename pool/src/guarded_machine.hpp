@@ -41,6 +41,13 @@ public:
     /// False if certainly no connection lies idle at this moment: spares a caller who must wait the first locking.
     [[nodiscard]] bool may_have_idle() const noexcept { return core_.numbers().idle.value() != 0; }
 
+    /// The core to look at, the lock held: the counters' readers are not disturbed.
+    template <typename Look>
+    void look(Look look_at) const {
+        const std::lock_guard lock{mutex_};
+        look_at(core_);
+    }
+
     /// The counts, all of one moment. A reader who finds a writer at work tries again, and after many times takes the
     /// lock: writers never wait for a reader who does not.
     [[nodiscard]] pool_counts counts() const noexcept {

@@ -7,6 +7,7 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/query.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <utility>
@@ -33,20 +34,22 @@ asio::awaitable<void> pool::start() {
     }
 }
 
-asio::awaitable<lease> pool::acquire(acquire_options options) { return detail::acquire_from(impl_, options); }
+asio::awaitable<lease> pool::acquire(acquire_options options, source_location where) {
+    return detail::acquire_from(impl_, options, where);
+}
 
-std::optional<lease> pool::try_acquire() noexcept {
-    auto* const free = impl_->try_acquire();
+std::optional<lease> pool::try_acquire(source_location where) noexcept {
+    auto* const free = impl_->try_acquire(where);
     return free == nullptr ? std::nullopt : std::optional<lease>{detail::pooled_connection::lend(*free)};
 }
 
-void pool::begin_acquire(const std::shared_ptr<detail::pool_impl>& impl, acquire_options options, diagnostics* why,
-                         acquire_handler handler) {
-    detail::begin_acquire(impl, options, why, std::move(handler));
+void pool::begin_acquire(const std::shared_ptr<detail::pool_impl>& impl, acquire_options options, source_location where,
+                         diagnostics* why, acquire_handler handler) {
+    detail::begin_acquire(impl, options, where, why, std::move(handler));
 }
 
 asio::awaitable<result> pool::query_with(std::shared_ptr<detail::pool_impl> impl, std::string sql, parameters values) {
-    const lease borrowed = co_await detail::acquire_from(impl, {});
+    const lease borrowed = co_await detail::acquire_from(impl, {}, source_location::current());
     co_return co_await borrowed->query(sql, std::move(values));
 }
 
@@ -54,8 +57,27 @@ void pool::reconfigure(pool_settings settings) { impl_->reconfigure(std::move(se
 
 void pool::rotate() { impl_->rotate(); }
 
+void pool::evict_all() { impl_->evict({}); }
+
+void pool::evict(const std::function<bool(const connection_info&)>& chosen) { impl_->evict(chosen); }
+
+void pool::suspend(suspend_options options) { impl_->suspend(options); }
+
+void pool::resume() { impl_->resume(); }
+
+std::vector<lease_holder> pool::holders() const { return impl_->holders(); }
+
+pool_state pool::state() const noexcept { return impl_->state(); }
+
+std::shared_ptr<const connect_failure> pool::last_connect_error() const { return impl_->last_connect_error(); }
+
 asio::awaitable<void> pool::close(std::chrono::milliseconds grace) {
     const auto impl = impl_;
+    if (const auto at = impl->drain(); at > std::chrono::steady_clock::now()) {
+        asio::steady_timer announced{impl->executor(), at};
+        auto quietly = asio::as_tuple(asio::deferred);
+        co_await announced.async_wait(quietly);
+    }
     auto begin = [&impl, &grace](auto handler) {
         impl->close(grace, detail::pool_impl::completion{std::move(handler)});
     };

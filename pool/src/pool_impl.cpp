@@ -11,18 +11,53 @@ namespace trunkline::detail {
 
 namespace {
 
-core::limits limits_of(const pool_settings& settings) {
-    return {
-        .min = settings.size.min,
-        .max = settings.size.max,
-        .max_connecting = settings.connect.max_connecting,
-        .max_waiting = settings.acquire.max_waiting,
-        .backoff_initial = settings.connect.backoff_initial,
-        .backoff_max = settings.connect.backoff_max,
-        .idle_timeout = settings.lifetime.idle_timeout,
-        .max_lifetime = settings.lifetime.max_lifetime,
-        .rollback_timeout = settings.lifetime.rollback_timeout,
-    };
+core::limits limits_of(const pool_settings& settings, const pool_hooks& hooks) {
+    core::limits by;
+    by.min = settings.size.min;
+    by.max = settings.size.max;
+    by.min_idle = settings.size.min_idle;
+    by.max_connecting = settings.connect.max_connecting;
+    by.anticipation = settings.connect.anticipation;
+    by.backoff_initial = settings.connect.backoff_initial;
+    by.backoff_max = settings.connect.backoff_max;
+    by.full_retry = settings.recovery.full_retry;
+    by.starting_retry = settings.recovery.starting_retry;
+    by.misconfigured_retry = settings.recovery.misconfigured_retry;
+    by.breaker_failures = settings.recovery.breaker_failures;
+    by.breaker_window = settings.recovery.breaker_window;
+    by.breaker_pause = settings.recovery.breaker_pause;
+    by.fail_fast_after = settings.recovery.fail_fast_after;
+    by.max_waiting = settings.acquire.max_waiting;
+    by.shed_target = settings.acquire.shed_target;
+    by.shed_interval = settings.acquire.shed_interval;
+    by.first_in_first_out = settings.acquire.order == idle_order::first_in_first_out;
+    by.idle_timeout = settings.lifetime.idle_timeout;
+    by.max_lifetime = settings.lifetime.max_lifetime;
+    by.keepalive = keepalive_interval(settings.lifetime);
+    by.max_uses = settings.lifetime.max_uses;
+    by.validate_after = settings.validation.after;
+    by.lease_timeout = settings.lease.timeout;
+    by.leak_threshold = settings.lease.leak_threshold;
+    by.prepares = settings.size.automatic.has_value() || hooks.on_connect;
+    by.checks_each = static_cast<bool>(hooks.before_acquire);
+    by.cleans_each = static_cast<bool>(hooks.after_release);
+    by.says_farewell = static_cast<bool>(hooks.before_close);
+    by.prepare_timeout = settings.hooks.on_connect_timeout;
+    by.farewell_timeout = settings.hooks.before_close_timeout;
+    by.check_timeout = validation_timeout(settings);
+    if (by.checks_each) {
+        by.check_timeout += settings.hooks.before_acquire_timeout;
+    }
+    by.clean_timeout = settings.query.cancel_timeout + settings.reset.drain_time + settings.lifetime.rollback_timeout;
+    if (by.cleans_each) {
+        by.clean_timeout += settings.hooks.after_release_timeout;
+    }
+    return by;
+}
+
+/// Whether the core must be told when a clean lease comes back.
+bool needs_clock(const core::limits& by) noexcept {
+    return by.checks_each || by.cleans_each || by.shed_target.count() > 0;
 }
 
 std::shared_ptr<const pool_settings> checked(pool_settings settings) {
@@ -44,7 +79,7 @@ core::returned left_as(const pooled_connection& c, bool discard) noexcept {
     }
     switch (c.session().state()) {
     case pg::session_state::clean: return core::returned::clean;
-    case pg::session_state::in_transaction: return core::returned::in_transaction;
+    case pg::session_state::in_transaction: return core::returned::unclean;
     case pg::session_state::busy:
     case pg::session_state::broken: break;
     }
@@ -56,9 +91,10 @@ core::returned left_as(const pooled_connection& c, bool discard) noexcept {
 pool_impl::pool_impl(boost::asio::any_io_executor executor, pool_settings settings, pool_hooks hooks)
     : executor_{std::move(executor)},
       hooks_{std::move(hooks)},
-      machine_{limits_of(settings), std::random_device{}()},
+      machine_{limits_of(settings, hooks_), std::random_device{}()},
       timer_{executor_},
       acquire_timeout_{settings.acquire.timeout.count()},
+      reads_clock_{needs_clock(limits_of(settings, hooks_))},
       settings_{checked(std::move(settings))},
       where_{std::make_shared<const pg::conninfo>(pg::parse_conninfo(settings_->connect))},
       work_{boost::asio::prefer(executor_, boost::asio::execution::outstanding_work.tracked)} {}
@@ -70,21 +106,42 @@ pool_impl::~pool_impl() {
     }
 }
 
-pooled_connection* pool_impl::try_acquire() noexcept {
+pooled_connection* pool_impl::try_acquire(const source_location& where) noexcept {
     if (!machine_.may_have_idle()) {
         return nullptr;
     }
-    const guarded_machine::entry core{machine_};
-    core::slot* const s = core->try_acquire();
-    return s == nullptr ? nullptr : static_cast<pooled_connection*>(s->connection);
+    core::slot* s = nullptr;
+    {
+        const guarded_machine::entry core{machine_};
+        s = core->try_acquire();
+    }
+    if (s == nullptr) {
+        return nullptr;
+    }
+    auto& c = *static_cast<pooled_connection*>(s->connection);
+    if (c.session().state() == pg::session_state::broken) {  // the news of it is still on the way
+        take_back(c, true);
+        return nullptr;
+    }
+    c.set_holder(where);
+    return &c;
 }
 
-std::chrono::milliseconds pool_impl::timeout_of(const acquire_options& options) const noexcept {
-    return options.timeout.count() > 0 ? options.timeout
-                                       : std::chrono::milliseconds{acquire_timeout_.load(std::memory_order_relaxed)};
+void pool_impl::prepare(acquire_operation& op, const acquire_options& options) const noexcept {
+    const std::chrono::milliseconds usual{acquire_timeout_.load(std::memory_order_relaxed)};
+    op.since = std::chrono::steady_clock::now();
+    op.deadline = core::after(op.since, options.timeout.count() > 0 ? options.timeout : usual);
+    if (options.holding != nullptr) {
+        op.holds = place_of(*options.holding);
+    }
 }
 
-void pool_impl::wait(acquire_operation& op, core::time_point now) {
+core::slot* pool_impl::place_of(const lease& held) const noexcept {
+    auto* const c = held.connection_;
+    return c != nullptr && &c->owner() == this ? &c->place() : nullptr;
+}
+
+void pool_impl::wait(acquire_operation& op) {
     core::actions decided;
     {
         const guarded_machine::entry core{machine_};
@@ -93,7 +150,7 @@ void pool_impl::wait(acquire_operation& op, core::time_point now) {
             op.result = core::outcome::granted;
             decided.settled.push_back(op);
         } else {
-            core->wait(op, now, decided);
+            core->wait(op, op.since, decided);
         }
     }
     carry_out(decided);
@@ -108,11 +165,12 @@ void pool_impl::cancel(acquire_operation& op) {
     carry_out(decided);
 }
 
-pooled_connection& pool_impl::granted(acquire_operation& op, core::time_point since) noexcept {
+pooled_connection& pool_impl::granted(acquire_operation& op, const source_location& where) noexcept {
     assert(op.result == core::outcome::granted);
     auto& lent = *static_cast<pooled_connection*>(op.granted->connection);
+    lent.set_holder(where);
     lent.lent_at = std::chrono::steady_clock::now();
-    waits_.record(lent.lent_at - since);
+    waits_.record(lent.lent_at - op.since);
     return lent;
 }
 
@@ -124,8 +182,13 @@ void pool_impl::take_back(pooled_connection& c, bool discard) noexcept {
     if (const auto first_used = c.session().take_first_use()) {  // a lease that ran nothing reads no clock
         now = std::chrono::steady_clock::now();
         uses_.record(now - std::min(c.lent_at, *first_used));
+    } else if (how != core::returned::clean || reads_clock_.load(std::memory_order_relaxed)) {
+        now = std::chrono::steady_clock::now();
     }
     c.lent_at = core::never;
+    if (c.leak_reported.exchange(false, std::memory_order_relaxed)) {
+        log(log_level::warning, "the lease acquired at " + place_text(c) + ", reported as a leak, has come back");
+    }
 
     core::actions decided;
     std::shared_ptr<pool_impl> self;  // let go of after everything else: it may be the last
@@ -133,7 +196,7 @@ void pool_impl::take_back(pooled_connection& c, bool discard) noexcept {
     {
         const guarded_machine::entry core{machine_};
         core::slot& s = c.place();
-        if (s.state == core::slot_state::vacant) {
+        if (s.state == core::slot_state::vacant && !s.in_task) {
             gone.reset(&c);
             s.connection = nullptr;
         }
@@ -141,6 +204,25 @@ void pool_impl::take_back(pooled_connection& c, bool discard) noexcept {
         self = kept_for(*core, decided);
     }
     if (self) {  // else there is nothing to do, and the pool may be gone already
+        carry_out(decided);
+    }
+}
+
+void pool_impl::let_go(pooled_connection& c) noexcept {
+    core::actions decided;
+    std::shared_ptr<pool_impl> self;
+    std::unique_ptr<pooled_connection> gone;
+    {
+        const guarded_machine::entry core{machine_};
+        core::slot& s = c.place();
+        if (s.state == core::slot_state::leased || s.state == core::slot_state::vacant) {
+            gone.reset(&c);
+            s.connection = nullptr;
+        }  // else it is being closed underneath, and that ends it
+        core->detach(s, std::chrono::steady_clock::now(), decided);
+        self = kept_for(*core, decided);
+    }
+    if (self) {
         carry_out(decided);
     }
 }
@@ -158,16 +240,35 @@ std::shared_ptr<pool_impl> pool_impl::kept_for(const core::machine& core, const 
 void pool_impl::start(completion done) {
     core::actions decided;
     const auto now = std::chrono::steady_clock::now();
-    const auto deadline = now + settings()->connect.timeout;
+    const auto by = settings();
+    const auto policy = by->recovery.start;
+    const auto given = by->recovery.start_timeout;
+    const auto deadline = policy == start_policy::lazy || (policy == start_policy::wait && given.count() == 0)
+                              ? core::never
+                              : core::after(now, given.count() > 0 ? given : by->connect.timeout);
+    std::vector<completion> at_once;
     {
         const std::lock_guard lock{state_mutex_};
-        starters_.push_back(std::move(done));
+        (policy == start_policy::lazy ? at_once : starters_).push_back(std::move(done));
     }
     {
         const guarded_machine::entry core{machine_};
+        if (policy != start_policy::fail_fast) {
+            core->be_patient();
+        }
         core->start(now, deadline, decided);
     }
     carry_out(decided);
+    complete(at_once, {});
+}
+
+core::time_point pool_impl::drain() noexcept {
+    const auto at = core::after(std::chrono::steady_clock::now(), settings()->close.preclose_delay);
+    auto first = core::never.time_since_epoch().count();
+    if (closes_at_.compare_exchange_strong(first, at.time_since_epoch().count())) {
+        return at;
+    }
+    return core::time_point{core::time_point::duration{first}};
 }
 
 void pool_impl::close(std::chrono::milliseconds grace, completion done) {
@@ -183,13 +284,6 @@ void pool_impl::close(std::chrono::milliseconds grace, completion done) {
     }
     abort_dials();
     carry_out(decided);
-}
-
-void pool_impl::abort_dials() noexcept {
-    closing_ = true;  // before the abort: a dial that is carried out meanwhile sees it, or is aborted with the rest
-    if (dialer_) {
-        dialer_->abort();
-    }
 }
 
 void pool_impl::abandon() noexcept {
@@ -240,10 +334,15 @@ void pool_impl::reconfigure(pool_settings settings) {
         acquire_timeout_.store(next->acquire.timeout.count(), std::memory_order_relaxed);
         where_ = std::move(where);
     }
+    const auto by = limits_of(*next, hooks_);
+    reads_clock_.store(needs_clock(by), std::memory_order_relaxed);
     core::actions decided;
     {
         const guarded_machine::entry core{machine_};
-        core->reconfigure(limits_of(*next), replace, std::chrono::steady_clock::now(), decided);
+        core->reconfigure(by, replace, std::chrono::steady_clock::now(), decided);
+        if (!next->size.automatic) {
+            core->cap(static_cast<std::size_t>(-1), std::chrono::steady_clock::now(), decided);
+        }
     }
     carry_out(decided);
 }
@@ -252,9 +351,78 @@ void pool_impl::rotate() {
     core::actions decided;
     {
         const guarded_machine::entry core{machine_};
-        core->rotate(decided);
+        core->rotate(std::chrono::steady_clock::now(), decided);
     }
     carry_out(decided);
+}
+
+void pool_impl::evict(const std::function<bool(const connection_info&)>& chosen) {
+    core::actions decided;
+    const auto now = std::chrono::steady_clock::now();
+    {
+        const guarded_machine::entry core{machine_};
+        const auto ask = [&](const core::slot& s) {
+            const auto* const c = static_cast<const pooled_connection*>(s.connection);
+            if (!chosen || c == nullptr || s.opened_at == core::never) {
+                return !chosen;
+            }
+            return chosen({.backend_pid = c->session().backend_pid(),
+                           .age = now - s.opened_at,
+                           .uses = s.uses,
+                           .leased = s.state == core::slot_state::leased});
+        };
+        core->evict(ask, now, decided);
+    }
+    carry_out(decided);
+}
+
+void pool_impl::suspend(suspend_options options) {
+    core::actions decided;
+    {
+        const guarded_machine::entry core{machine_};
+        core->suspend(options.hold_deadlines, std::chrono::steady_clock::now(), decided);
+    }
+    carry_out(decided);
+}
+
+void pool_impl::resume() {
+    core::actions decided;
+    {
+        const guarded_machine::entry core{machine_};
+        core->resume(std::chrono::steady_clock::now(), decided);
+    }
+    carry_out(decided);
+}
+
+std::vector<lease_holder> pool_impl::holders() const {
+    std::vector<lease_holder> all;
+    all.reserve(machine_.counts().leased + 1);
+    const auto now = std::chrono::steady_clock::now();
+    machine_.look([&](const core::machine& core) {
+        for (const core::slot& s : core.slots()) {
+            const auto* const c = static_cast<const pooled_connection*>(s.connection);
+            if (!s.lent_out || c == nullptr) {
+                continue;
+            }
+            const bool seen = s.leased_since != core::never && s.seen_use == s.uses;
+            all.push_back({.file = c->lent_to.file.load(std::memory_order_relaxed),
+                           .function = c->lent_to.function.load(std::memory_order_relaxed),
+                           .line = c->lent_to.line.load(std::memory_order_relaxed),
+                           .backend_pid = c->session().backend_pid(),
+                           .since = seen ? now - s.leased_since : std::chrono::nanoseconds{0},
+                           .leak_reported = c->leak_reported.load(std::memory_order_relaxed)});
+        }
+    });
+    return all;
+}
+
+pool_state pool_impl::state() const noexcept {
+    auto now = pool_state::open;
+    machine_.look([&](const core::machine& core) {
+        now = core.is_closed() ? pool_state::closed : core.is_suspended() ? pool_state::suspended : pool_state::open;
+    });
+    const bool draining = closes_at_.load() != core::never.time_since_epoch().count();
+    return draining && now != pool_state::closed ? pool_state::draining : now;
 }
 
 pool_stats pool_impl::stats() const noexcept {

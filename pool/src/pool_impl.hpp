@@ -2,6 +2,7 @@
 
 #include "acquire_operation.hpp"
 #include "guarded_machine.hpp"
+#include "hook_run.hpp"
 #include "metrics/sharded_histogram.hpp"
 #include "pg/dialer.hpp"
 #include "pool_timer.hpp"
@@ -13,6 +14,7 @@
 #include <boost/asio/any_io_executor.hpp>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -23,7 +25,7 @@ namespace trunkline::detail {
 
 /// Everything of a pool that leases, waiters and sessions may outlive the `pool` object with. It takes the core's
 /// actions and carries them out, under no lock.
-class pool_impl : public std::enable_shared_from_this<pool_impl> {
+class pool_impl final : public std::enable_shared_from_this<pool_impl>, public hook_run::owner {
 public:
     using completion = boost::asio::any_completion_handler<void(error_code)>;
 
@@ -33,24 +35,28 @@ public:
     ~pool_impl();
 
     /// A connection at once, or null.
-    [[nodiscard]] pooled_connection* try_acquire() noexcept;
-    /// What an acquire asks for, or else the settings' time-out.
-    [[nodiscard]] std::chrono::milliseconds timeout_of(const acquire_options& options) const noexcept;
+    [[nodiscard]] pooled_connection* try_acquire(const source_location& where) noexcept;
+    /// Sets what an acquire asks for, and since when.
+    void prepare(acquire_operation& op, const acquire_options& options) const noexcept;
     /// Queues `op` until its deadline; it may be told at once, but never inside this call.
-    void wait(acquire_operation& op, core::time_point now);
+    void wait(acquire_operation& op);
     /// `op`'s caller gives up; nothing happens if it has been settled.
     void cancel(acquire_operation& op);
     /// `op` is granted: its connection, the wait counted. Called by the caller's thread when it resumes.
-    [[nodiscard]] pooled_connection& granted(acquire_operation& op, core::time_point since) noexcept;
+    [[nodiscard]] pooled_connection& granted(acquire_operation& op, const source_location& where) noexcept;
     /// `op` ended without a connection: counts the wait.
     void count_wait(core::time_point since) noexcept;
 
     void take_back(pooled_connection& c, bool discard) noexcept;
+    /// A lease keeps its session for ever: forgets `c`.
+    void let_go(pooled_connection& c) noexcept;
 
     /// Begins the warm-up; `done` is told at its end.
     void start(completion done);
     /// Begins to close, or closes sooner; `done` is told when every session has ended.
     void close(std::chrono::milliseconds grace, completion done);
+    /// The first call says that the pool is draining; gives when it is to be closed.
+    core::time_point drain() noexcept;
     /// The pool object goes away.
     void abandon() noexcept;
     /// The execution context goes away: drops waiters and sessions without telling anybody.
@@ -58,8 +64,13 @@ public:
 
     void reconfigure(pool_settings settings);
     void rotate();
+    void evict(const std::function<bool(const connection_info&)>& chosen);
+    void suspend(suspend_options options);
+    void resume();
 
     [[nodiscard]] pool_stats stats() const noexcept;
+    [[nodiscard]] std::vector<lease_holder> holders() const;
+    [[nodiscard]] pool_state state() const noexcept;
     [[nodiscard]] std::shared_ptr<const pool_settings> settings() const;
     [[nodiscard]] std::shared_ptr<const connect_failure> last_connect_error() const;
     /// What `start` throws.
@@ -67,28 +78,44 @@ public:
     [[nodiscard]] const boost::asio::any_io_executor& executor() const noexcept { return executor_; }
 
 private:
+    [[nodiscard]] core::slot* place_of(const lease& held) const noexcept;
+    [[nodiscard]] static std::string place_text(const pooled_connection& c);
+
     // what the core decided (pool_actions.cpp)
     void carry_out(core::actions& decided);
     void tell(core::waiter_list& settled);
     void arm(core::time_point wake);
     void on_timer();
-    void dial(core::slot& s);
-    void abort_dials() noexcept;
-    void on_dialed(core::slot& s, core::time_point began, pg::dialed what);
-    void on_open(core::slot& s, core::time_point began, pg::connection_handle opened);
-    void on_refused(core::slot& s, pg::dialed what);
-    void roll_back(core::slot& s);
-    void on_rolled_back(pooled_connection& c, bool well);
-    void drop_rollback(pooled_connection& c) noexcept;
-    void refuse_later(core::slot& s, const std::exception& why);
-    [[nodiscard]] std::shared_ptr<pool_impl> kept_for(const core::machine& core, const core::actions& decided);
     void close_connection(core::slot& s, core::leave_reason why);
     void on_lost(core::slot& s, std::uint64_t serial, const error_code& code, const diagnostics& said);
     void on_closed(core::slot& s);
     void on_warmed(core::warm_up how);
     void on_finished();
     void complete(std::vector<completion>& which, error_code code);
+    void report_leak(core::slot& s);
+    [[nodiscard]] std::shared_ptr<pool_impl> kept_for(const core::machine& core, const core::actions& decided);
     void log(log_level level, const std::string& message) const noexcept;
+
+    // dials (pool_dials.cpp)
+    void dial(core::slot& s);
+    void abort_dials() noexcept;
+    void on_dialed(core::slot& s, core::time_point began, pg::dialed what);
+    void on_open(core::slot& s, core::time_point began, pg::connection_handle opened);
+    void on_refused(core::slot& s, pg::dialed what);
+    void refuse_later(core::slot& s, const std::exception& why);
+
+    // tasks (pool_tasks.cpp)
+    void work(core::slot& s, core::task doing);
+    void run_errand(pooled_connection& c, const char* sql);
+    void mend(pooled_connection& c);
+    void on_errand_done(pooled_connection& c);
+    void on_errand_dropped(pooled_connection& c) noexcept;
+    void go_on(pooled_connection& c, core::task doing);
+    void run_hook(pooled_connection& c, const connection_hook& hook);
+    void on_hook_done(pooled_connection& c, hook_outcome how, const std::string& why) override;
+    void on_hook_dropped(pooled_connection& c) noexcept override;
+    void finish_task(pooled_connection& c, core::verdict how);
+    void take_server_limits(const result& rows);
 
     const boost::asio::any_io_executor executor_;
     const pool_hooks hooks_;
@@ -97,8 +124,10 @@ private:
     std::atomic<std::chrono::milliseconds::rep>
         acquire_timeout_;  // in milliseconds; beside `settings_`, so that waiters need no lock
     metrics::sharded_histogram waits_, uses_, dials_;
+    std::atomic<bool> reads_clock_;  // whenever a lease comes back: something depends on the time of it
 
     std::atomic<bool> closing_{false};
+    std::atomic<core::time_point::rep> closes_at_{core::never.time_since_epoch().count()};  // `drain` has been called
     std::mutex reconfigure_mutex_;  // taken before any other: two calls at once must not mix their settings
 
     mutable std::mutex state_mutex_;  // guards what follows; nothing else is locked meanwhile

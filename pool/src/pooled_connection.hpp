@@ -5,12 +5,15 @@
 #include "pg/session.hpp"
 
 #include <trunkline/lease.hpp>
+#include <trunkline/source_location.hpp>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 
 namespace trunkline::detail {
 
+class hook_run;
 class pool_impl;
 
 /// A connection of a pool: what a lease points to and what a slot of the core holds.
@@ -24,26 +27,50 @@ public:
     /// Sets the session, once.
     void adopt(std::shared_ptr<pg::session> session) noexcept { session_ = std::move(session); }
     [[nodiscard]] pg::session& session() const noexcept { return *session_; }
+    /// For a connection that leaves the pool.
+    [[nodiscard]] std::shared_ptr<pg::session> shared_session() const noexcept { return session_; }
     [[nodiscard]] core::slot& place() const noexcept { return place_; }
     [[nodiscard]] pool_impl& owner() const noexcept { return owner_; }
     /// Tells it from the connections that had the same slot before.
     [[nodiscard]] std::uint64_t serial() const noexcept { return serial_; }
 
     static lease lend(pooled_connection& c) noexcept { return lease{&c}; }
-    /// From a lease: back to the pool.
-    void give_back(bool discard) noexcept;
+
+    /// Where it was acquired. Each part is written and read by itself: a reader at the very moment of a hand-over may
+    /// see parts of two places, which only a report of leases ever looks at.
+    struct {
+        std::atomic<const char*> file{""};
+        std::atomic<const char*> function{""};
+        std::atomic<unsigned> line{0};
+    } lent_to;
+    void set_holder(const source_location& where) noexcept {
+        lent_to.file.store(where.file_name(), std::memory_order_relaxed);
+        lent_to.function.store(where.function_name(), std::memory_order_relaxed);
+        lent_to.line.store(where.line(), std::memory_order_relaxed);
+    }
 
     /// When a waiter was given it; `never` if it was taken without waiting, because that reads no clock.
     core::time_point lent_at = core::never;
-    /// The ROLLBACK of a lease that was returned inside a transaction.
-    struct rollback : pg::operation {
+    /// Its lease has been reported as a leak.
+    std::atomic<bool> leak_reported{false};
+    /// A statement of the pool's own, for a task.
+    struct chore : pg::operation {
         pooled_connection* of = nullptr;
-    } cleaning;
+    } errand;
+    /// The program's hook that runs for a task, if any. Under the core's lock.
+    std::shared_ptr<hook_run> hook;
 
 private:
     pool_impl& owner_;
     core::slot& place_;
     std::uint64_t serial_;
+};
+
+/// A connection that belongs to no pool; with no session it refuses every statement.
+class loose_connection final : public connection {
+public:
+    loose_connection() = default;
+    explicit loose_connection(std::shared_ptr<pg::session> session) noexcept { session_ = std::move(session); }
 };
 
 }  // namespace trunkline::detail

@@ -32,7 +32,7 @@ struct size_settings {
     /// 10 is what HikariCP and sqlx take; PostgreSQL's own `max_connections` must leave room for it.
     std::size_t max = 10;
     /// Lowers `max` to what the server has to give. Unset: `max` alone counts.
-    std::optional<automatic_size> automatic;
+    std::optional<automatic_size> automatic{};
 
     bool operator==(const size_settings&) const = default;
 };
@@ -143,7 +143,7 @@ struct lifetime_settings {
     std::chrono::milliseconds max_lifetime{1'800'000};
     /// An idle connection is asked for a sign of life so often, 10 % more or less. 0: never. Shorter than
     /// `max_lifetime`. Unset: 2 minutes (HikariCP), or never if `max_lifetime` is not longer than that.
-    std::optional<std::chrono::milliseconds> keepalive;
+    std::optional<std::chrono::milliseconds> keepalive{};
     /// A connection that was lent so often is closed. 0: never.
     std::size_t max_uses = 0;
     /// Longest ROLLBACK of a transaction that a lease was returned in; then the connection is closed. At least 1 ms.
@@ -161,7 +161,7 @@ struct validation_settings {
     std::chrono::milliseconds after{1'000};
     /// How long the answer may take; then the connection is closed and another one is tried. At least 1 ms, less than
     /// `acquire.timeout`. Unset: 500 ms, or half of `acquire.timeout` if that is shorter.
-    std::optional<std::chrono::milliseconds> timeout;
+    std::optional<std::chrono::milliseconds> timeout{};
 
     bool operator==(const validation_settings&) const = default;
 };

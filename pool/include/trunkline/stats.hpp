@@ -23,23 +23,44 @@ struct pool_counts {
     std::size_t waiting = 0;     ///< callers in the queue
 
     // counters
-    std::uint64_t acquires = 0;      ///< calls; of `try_acquire` those that found one
-    std::uint64_t immediate = 0;     ///< had a connection without waiting
-    std::uint64_t granted = 0;       ///< had one after waiting
-    std::uint64_t timed_out = 0;     ///< waited for nothing
-    std::uint64_t rejected = 0;      ///< found the queue full
-    std::uint64_t cancelled = 0;     ///< gave up
-    std::uint64_t failed = 0;        ///< were told that no connection can be had, or that the pool is closed
-    std::uint64_t dials = 0;         ///< begun
-    std::uint64_t opened = 0;        ///< dials that succeeded
-    std::uint64_t dials_failed = 0;  ///< dials that did not
-    std::uint64_t lost = 0;          ///< connections that broke or that the server ended
-    std::uint64_t reaped_idle = 0;   ///< closed because nobody used them
-    std::uint64_t reaped_old = 0;    ///< closed because of their age
-    std::uint64_t retired = 0;       ///< closed by `rotate` or `reconfigure`
-    std::uint64_t discarded = 0;     ///< closed because of the state that a lease left them in, or by `discard()`
-    std::uint64_t rollbacks = 0;     ///< returned inside a transaction
+    std::uint64_t acquires = 0;          ///< calls; of `try_acquire` those that found one
+    std::uint64_t immediate = 0;         ///< had a connection without waiting
+    std::uint64_t granted = 0;           ///< had one after waiting
+    std::uint64_t timed_out = 0;         ///< waited for nothing
+    std::uint64_t rejected = 0;          ///< found the queue full, or standing for too long
+    std::uint64_t cancelled = 0;         ///< gave up
+    std::uint64_t failed = 0;            ///< were told that no connection can be had, or that the pool is closed
+    std::uint64_t dials = 0;             ///< begun
+    std::uint64_t opened = 0;            ///< dials that succeeded
+    std::uint64_t dials_failed = 0;      ///< dials that did not
+    std::uint64_t lost = 0;              ///< connections that broke or that the server ended
+    std::uint64_t reaped_idle = 0;       ///< closed because nobody used them
+    std::uint64_t reaped_old = 0;        ///< closed because of their age
+    std::uint64_t retired = 0;           ///< closed by `rotate` or `reconfigure`
+    std::uint64_t discarded = 0;         ///< closed because of the state that a lease left them in, or by `discard()`
+    std::uint64_t rollbacks = 0;         ///< returned inside a transaction
+    std::uint64_t cleanings = 0;         ///< returned in a state that had to be mended before the next had it
+    std::uint64_t resets = 0;            ///< sessions reset after a lease that may have left something behind
+    std::uint64_t checks = 0;            ///< connections asked for a sign of life, or the program's hook, for a caller
+    std::uint64_t keepalives = 0;        ///< connections asked for a sign of life though nobody wanted one
+    std::uint64_t invalid = 0;           ///< closed because they gave none, or the hook refused them
+    std::uint64_t unprepared = 0;        ///< new connections closed because they could not be prepared (`on_connect`)
+    std::uint64_t worn = 0;              ///< closed because they were lent `lifetime.max_uses` times
+    std::uint64_t expired = 0;           ///< leases ended at `lease.timeout`
+    std::uint64_t detached = 0;          ///< connections that left with their lease
+    std::uint64_t leaks = 0;             ///< leases reported at `lease.leak_threshold`
+    std::uint64_t overloaded = 0;        ///< of the rejected, those that found the queue standing
+    std::uint64_t deadlocks = 0;         ///< of the failed, those who closed a ring of waiting holders
+    std::uint64_t cancels = 0;           ///< statements that the server was asked to stop
+    std::uint64_t cancels_unproven = 0;  ///< of those, the ones whose connection was closed for lack of an answer
 };
+
+/// Calls on leases that hold no connection, in the whole process: each is a fault of the program's, and harmless.
+struct lease_misuse {
+    std::uint64_t used = 0;      ///< a statement on a lease that was released, moved from, or never filled
+    std::uint64_t released = 0;  ///< `release()` or `discard()` on one
+};
+lease_misuse misused_leases() noexcept;
 
 /// `pool_counts` and how long things took. About 20 KiB: a plain value without allocations.
 struct pool_stats : pool_counts {

@@ -9,15 +9,17 @@ namespace trunkline::core {
 
 /// What the face must do with a connection.
 enum class command_kind : unsigned char {
-    dial,   ///< open one; answer with `opened` or `open_failed`
-    reset,  ///< roll it back; answer with `reset_done`
-    close,  ///< close it; answer with `closed`
+    dial,         ///< open one; answer with `opened` or `open_failed`
+    work,         ///< the task that its slot names; answer with `task_done`, however long it takes
+    close,        ///< close it; answer with `closed`
+    report_leak,  ///< its lease is older than the threshold: say so
 };
 
 struct command {
     command_kind kind;
     slot* target;
     leave_reason reason = leave_reason::none;  ///< of a close
+    task doing = task::none;                   ///< of work
 };
 
 /// What became of the warm-up.

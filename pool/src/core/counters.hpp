@@ -30,7 +30,9 @@ struct counters {
     counter max, min;
     counter immediate, granted, timed_out, rejected, cancelled, failed;
     counter dials, opened, dials_failed;
-    counter lost, reaped_idle, reaped_old, retired, discarded, rollbacks;
+    counter lost, reaped_idle, reaped_old, retired, discarded, cleanings;
+    counter invalid, unprepared, worn, expired, detached;
+    counter checks, keepalives, leaks, overloaded, deadlocks;
 };
 
 }  // namespace trunkline::core

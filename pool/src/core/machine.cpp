@@ -1,3 +1,4 @@
+// The machine's callers: who waits, who gives up, who brings a connection back.
 #include "machine.hpp"
 
 #include <algorithm>
@@ -24,28 +25,69 @@ void machine::start(time_point now, time_point deadline, actions& out) {
 }
 
 slot* machine::try_acquire() noexcept {
-    if (idle_.empty()) {
+    if (idle_.empty() || !queue_.empty() || suspended_) {
         return nullptr;
     }
-    slot& s = idle_.front();
-    idle_.pop_front();
+    slot& s = *next_idle();
+    if (needs_check(s)) {
+        return nullptr;
+    }
+    idle_.erase(idle_.iterator_to(s));
     move(s, slot_state::leased);
     ++numbers_.immediate;
     return &s;
 }
 
-void machine::wait(waiter& w, time_point now, actions& out) {
-    assert(idle_.empty() && w.result == outcome::pending);
+/// Why `w` is not queued, or `pending`.
+outcome machine::refusal_for(waiter& w, time_point now) {
     if (closed_) {
-        settle(w, outcome::closed, out);
-    } else if (refused_ && gate_opens_ > now && gate_opens_ != never && live() == 0) {
-        settle(w, outcome::unavailable, out);
-    } else if (queue_.size() >= limits_.max_waiting) {
-        settle(w, outcome::queue_full, out);
-    } else {
-        queue_.push(w);
-        ++numbers_.waiting;
+        return outcome::closed;
     }
+    if (!suspended_ && live() == 0) {
+        gate_.tick(now);
+        if (gate_.is_hopeless() || gate_.fails_fast(now)) {
+            asked_ = true;
+            return in_vain();
+        }
+    }
+    if (queue_.size() >= limits_.max_waiting) {
+        return outcome::queue_full;
+    }
+    if (w.holds != nullptr && !suspended_) {
+        // The one who closes the ring is told: with nothing on the way, nobody can be served any more.
+        const auto leased = numbers_.leased.value();
+        const auto waiting = holders_waiting_ + (w.holds->holder_waits == 0 ? 1 : 0);
+        if (leased == total() && leased >= most() && waiting >= leased) {
+            ++numbers_.deadlocks;
+            return outcome::would_deadlock;
+        }
+    }
+    if (limits_.shed_target.count() > 0 && !suspended_ && !queue_.empty() &&
+        now - queue_.front().since > limits_.shed_target &&
+        shedder_.stands(now, limits_.shed_target, limits_.shed_interval)) {
+        ++numbers_.overloaded;
+        return outcome::overloaded;
+    }
+    return outcome::pending;
+}
+
+void machine::wait(waiter& w, time_point now, actions& out) {
+    assert(w.result == outcome::pending);
+    tell_time(now);
+    const auto refusal = refusal_for(w, now);
+    if (refusal != outcome::pending) {
+        settle(w, refusal, out);
+        conclude(out);
+        return;
+    }
+    if (held_) {  // the time until `resume` will be added to every deadline
+        w.deadline = w.deadline == never ? never : w.deadline - (now - suspended_at_);
+    }
+    if (w.holds != nullptr && w.holds->holder_waits++ == 0) {
+        ++holders_waiting_;
+    }
+    queue_.push(w);
+    ++numbers_.waiting;
     conclude(out);
 }
 
@@ -53,13 +95,26 @@ void machine::cancel(waiter& w, actions& out) {
     if (w.result != outcome::pending) {
         return;  // whoever settled it has told it already, or is about to
     }
-    queue_.erase(w);
-    --numbers_.waiting;
+    unqueue(w);
     settle(w, outcome::cancelled, out);
+}
+
+/// The hook did not want the first waiter to have the connection it was asked about.
+void machine::pass_over(outcome how, actions& out) {
+    if (queue_.empty()) {
+        return;
+    }
+    waiter& first = queue_.front();
+    if (how != outcome::refused && ++first.passed_over <= most()) {
+        return;
+    }
+    unqueue(first);
+    settle(first, outcome::refused, out);
 }
 
 void machine::release(slot& s, returned how, time_point now, actions& out) {
     assert(s.lent_out);
+    tell_time(now);
     s.lent_out = false;
     --lent_out_;
     if (s.state != slot_state::leased) {  // closed underneath the lease
@@ -69,166 +124,57 @@ void machine::release(slot& s, returned how, time_point now, actions& out) {
     const auto why = reason_to_leave(s);
     if (why != leave_reason::none) {
         leave(s, why, out);
-    } else if (how == returned::clean) {
-        free_for_next(s, out);
-        return;
     } else if (how == returned::spoilt) {
         leave(s, leave_reason::discarded, out);
+    } else if (how == returned::clean && !limits_.cleans_each) {
+        free_for_next(s, out);
+        if (!limits_.checks_each) {
+            return;
+        }
     } else {
-        move(s, slot_state::resetting);
-        s.reset_deadline = now + limits_.rollback_timeout;
-        s.rolling_back = true;
-        ++rolling_back_;
-        resetting_.push_back(s);
-        ++numbers_.rollbacks;
-        out.commands.push_back({command_kind::reset, &s});
+        if (how == returned::unclean) {
+            ++numbers_.cleanings;
+        }
+        begin(s, task::clean, limits_.clean_timeout, out);
     }
     conclude(out);
 }
 
-void machine::reset_done(slot& s, bool well, actions& out) {
-    if (!s.rolling_back) {
-        return;
-    }
-    s.rolling_back = false;
-    --rolling_back_;
-    if (s.state != slot_state::resetting) {  // it took too long, or the pool closes
+void machine::detach(slot& s, time_point now, actions& out) {
+    assert(s.lent_out);
+    tell_time(now);
+    s.lent_out = false;
+    --lent_out_;
+    if (s.state != slot_state::leased) {  // closed underneath the lease
         make_vacant_if_free(s);
         return;
     }
-    const auto why = !well ? leave_reason::discarded : reason_to_leave(s);
-    resetting_.erase(resetting_.iterator_to(s));
-    if (why != leave_reason::none) {
-        leave(s, why, out);
-    } else {
-        free_for_next(s, out);
-    }
-    conclude(out);
-}
-
-void machine::opened(slot& s, time_point now, actions& out) {
-    assert(s.state == slot_state::connecting);
-    ++numbers_.opened;
-    failures_ = 0;
-    refused_ = false;
-    gate_opens_ = never;
-    s.opened_at = now;
-    s.lifetime_share = random_share();
-    s.retire_at = retirement(now, limits_.max_lifetime, s.lifetime_share);
-    next_sweep_ = std::min(next_sweep_, s.retire_at);
-    if (const auto each = sweep_interval(limits_.idle_timeout); each.count() > 0) {
-        next_sweep_ = std::min(next_sweep_, now + each);
-    }
-    const auto why = reason_to_leave(s);
-    if (why != leave_reason::none) {
-        leave(s, why, out);
-    } else {
-        free_for_next(s, out);
-    }
-    if (warming_ && live() >= limits_.min) {
-        warming_ = false;
-        out.warmed = warm_up::complete;
-    }
-    conclude(out);
-}
-
-void machine::open_failed(slot& s, dial_failure why, time_point now, actions& out) {
-    assert(s.state == slot_state::connecting);
-    ++numbers_.dials_failed;
-    vacate(s);
-    if (why != dial_failure::aborted && gate_opens_ == never) {  // of dials that fail together the first one counts
-        shut_gate(now);
-    }
-    refused_ = why == dial_failure::refused;
-    if (refused_ && warming_) {
-        warming_ = false;
-        out.warmed = warm_up::failed;
-    }
-    conclude(out);
-}
-
-void machine::lost(slot& s, actions& out) {
-    switch (s.state) {
-    case slot_state::idle:
-        idle_.erase(idle_.iterator_to(s));
-        leave(s, leave_reason::lost, out);
-        break;
-    case slot_state::resetting:
-        resetting_.erase(resetting_.iterator_to(s));
-        leave(s, leave_reason::lost, out);
-        break;
-    case slot_state::leased: s.doomed = leave_reason::lost; break;
-    case slot_state::vacant:
-    case slot_state::connecting:
-    case slot_state::closing: return;
-    }
-    conclude(out);
-}
-
-void machine::closed(slot& s, actions& out) {
-    assert(s.state == slot_state::closing);
+    ++numbers_.detached;
+    forget_in_rotation(s);
     vacate(s);
     conclude(out);
 }
 
-void machine::tick(time_point now, actions& out) {
-    while (waiter* late = queue_.expired(now)) {
-        queue_.erase(*late);
-        --numbers_.waiting;
-        settle(*late, outcome::timed_out, out);
-    }
-    while (!resetting_.empty() && resetting_.front().reset_deadline <= now) {
-        slot& s = resetting_.front();
-        resetting_.pop_front();
-        leave(s, leave_reason::discarded, out);
-    }
-    if (gate_opens_ <= now) {
-        gate_opens_ = never;
-    }
-    if (warming_ && (live() >= limits_.min || warm_up_deadline_ <= now)) {
-        warming_ = false;
-        out.warmed = live() >= limits_.min ? warm_up::complete : warm_up::failed;
-    }
-    if (next_sweep_ <= now) {
-        sweep(now, out);
-    }
-    if (close_deadline_ <= now) {
-        close_deadline_ = never;
-        close_lent_out(out);
+void machine::suspend(bool hold_deadlines, time_point now, actions& out) {
+    tell_time(now);
+    if (!suspended_) {
+        suspended_ = true;
+        held_ = hold_deadlines;
+        suspended_at_ = now;
     }
     conclude(out);
 }
 
-void machine::reconfigure(const limits& given, bool replace, time_point now, actions& out) {
-    limits_ = given;
-    numbers_.max.set(given.max);
-    numbers_.min.set(given.min);
-    if (replace) {
-        ++generation_;
+void machine::resume(time_point now, actions& out) {
+    tell_time(now);
+    if (suspended_ && held_) {
+        queue_.put_off(now - suspended_at_);
     }
-    failures_ = 0;  // other settings deserve a dial at once
-    refused_ = false;
-    gate_opens_ = never;
-    next_sweep_ = now;
-    for (slot& s : resetting_) {  // a shorter time-out holds for them too, which keeps the list in order
-        s.reset_deadline = std::min(s.reset_deadline, now + limits_.rollback_timeout);
-    }
-    for (slot& s : slots_) {
-        if (s.opened_at != never) {
-            s.retire_at = retirement(s.opened_at, limits_.max_lifetime, s.lifetime_share);
-        }
-        if (s.doomed == leave_reason::old) {  // the sweep that follows decides anew
-            s.doomed = leave_reason::none;
-        }
-    }
-    retire_idle(out);
+    suspended_ = false;
+    held_ = false;
+    suspended_at_ = never;
+    shedder_.on_empty();  // nobody was served, and nobody was meant to be
     tick(now, out);
-}
-
-void machine::rotate(actions& out) {
-    ++generation_;
-    retire_idle(out);
-    conclude(out);
 }
 
 void machine::close(time_point deadline, actions& out) {
@@ -241,10 +187,11 @@ void machine::close(time_point deadline, actions& out) {
     }
     settle_all(outcome::closed, out);
     retire_idle(out);
-    while (!resetting_.empty()) {
-        slot& s = resetting_.front();
-        resetting_.pop_front();
-        leave(s, leave_reason::shutdown, out);
+    for (slot& s : slots_) {
+        const bool prepared = s.state == slot_state::connecting && s.doing == task::prepare;
+        if (s.state == slot_state::resetting || prepared) {
+            leave(s, leave_reason::shutdown, out);
+        }
     }
     conclude(out);
 }

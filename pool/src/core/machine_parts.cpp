@@ -6,6 +6,12 @@
 
 namespace trunkline::core {
 
+void machine::tell_time(time_point now) noexcept {
+    if (now != never && now > now_) {
+        now_ = now;
+    }
+}
+
 counter& machine::gauge(slot_state of) noexcept {
     switch (of) {
     case slot_state::connecting: return numbers_.connecting;
@@ -28,6 +34,8 @@ void machine::move(slot& s, slot_state to) noexcept {
     }
     if (to == slot_state::leased) {
         s.lent_out = true;
+        s.stale = false;
+        ++s.uses;
         ++lent_out_;
     }
     s.state = to;
@@ -39,6 +47,17 @@ std::size_t machine::live() const noexcept {
 
 std::size_t machine::total() const noexcept { return live() + numbers_.connecting.value() + numbers_.closing.value(); }
 
+void machine::unqueue(waiter& w) noexcept {
+    queue_.erase(w);
+    --numbers_.waiting;
+    if (w.holds != nullptr && --w.holds->holder_waits == 0) {
+        --holders_waiting_;
+    }
+    if (queue_.empty()) {
+        shedder_.on_empty();
+    }
+}
+
 void machine::settle(waiter& w, outcome how, actions& out) noexcept {
     assert(w.result == outcome::pending && how != outcome::pending);
     w.result = how;
@@ -46,51 +65,128 @@ void machine::settle(waiter& w, outcome how, actions& out) noexcept {
     switch (how) {
     case outcome::pending: break;
     case outcome::granted: ++numbers_.granted; break;
-    case outcome::timed_out: ++numbers_.timed_out; break;
+    case outcome::timed_out:
+    case outcome::suspended: ++numbers_.timed_out; break;
     case outcome::cancelled: ++numbers_.cancelled; break;
-    case outcome::queue_full: ++numbers_.rejected; break;
-    case outcome::unavailable: ++numbers_.failed; break;
+    case outcome::queue_full:
+    case outcome::overloaded: ++numbers_.rejected; break;
+    case outcome::would_deadlock:
+    case outcome::unavailable:
+    case outcome::auth_failed:
+    case outcome::server_full:
+    case outcome::refused:
     case outcome::closed: ++numbers_.failed; break;
     }
 }
 
 void machine::settle_all(outcome how, actions& out) noexcept {
     while (!queue_.empty()) {
-        waiter& w = queue_.pop();
-        --numbers_.waiting;
+        waiter& w = queue_.front();
+        unqueue(w);
         settle(w, how, out);
     }
 }
 
-/// To the one who has waited longest, or onto the idle stack.
-void machine::free_for_next(slot& s, actions& out) {
-    s.idle_since = never;
-    if (queue_.empty()) {
-        move(s, slot_state::idle);
-        idle_.push_front(s);
-        return;
+/// Why whoever waits, or comes, waits in vain.
+outcome machine::in_vain() const noexcept {
+    switch (gate_.cause()) {
+    case dial_failure::refused: return outcome::auth_failed;
+    case dial_failure::full: return outcome::server_full;
+    case dial_failure::transient:
+    case dial_failure::starting:
+    case dial_failure::misconfigured:
+    case dial_failure::aborted: break;
     }
-    waiter& first = queue_.pop();
-    --numbers_.waiting;
+    return outcome::unavailable;
+}
+
+/// To the one who has waited longest.
+void machine::grant(slot& s, actions& out) {
+    waiter& first = queue_.front();
+    if (limits_.shed_target.count() > 0 && first.since != never) {
+        shedder_.on_served(now_ - first.since, now_, limits_.shed_target, limits_.shed_interval);
+    }
+    unqueue(first);
     first.granted = &s;
     move(s, slot_state::leased);
     settle(first, outcome::granted, out);
 }
 
-void machine::leave(slot& s, leave_reason why, actions& out) {
+/// The idle connection that is lent next. There must be one.
+slot* machine::next_idle() noexcept { return limits_.first_in_first_out ? &idle_.back() : &idle_.front(); }
+
+/// To the one who has waited longest, or among the idle ones.
+void machine::free_for_next(slot& s, actions& out) {
+    s.idle_since = never;
+    s.stale = limits_.validate_after && limits_.validate_after->count() == 0;
+    if (queue_.empty() || suspended_) {
+        move(s, slot_state::idle);
+        idle_.push_front(s);
+    } else if (limits_.checks_each) {
+        begin(s, task::check, limits_.check_timeout, out);
+    } else {
+        grant(s, out);
+    }
+}
+
+void machine::begin(slot& s, task what, std::chrono::milliseconds timeout, actions& out) {
+    assert(!s.in_task);
+    if (what == task::check || what == task::keepalive || what == task::clean) {
+        move(s, slot_state::resetting);
+    }
+    if (what == task::check) {
+        ++checking_;
+        ++numbers_.checks;
+    }
+    s.doing = what;
+    s.task_deadline = after(now_, timeout);
+    s.in_task = true;
+    ++in_tasks_;
+    tasks_.insert(s);
+    out.commands.push_back({command_kind::work, &s, leave_reason::none, what});
+}
+
+/// From now on its outcome does not count.
+void machine::end_task(slot& s) noexcept {
+    tasks_.erase(tasks_.iterator_to(s));
+    checking_ -= s.doing == task::check ? 1 : 0;
+    s.doing = task::none;
+}
+
+void machine::count_leaving(leave_reason why) noexcept {
     switch (why) {
     case leave_reason::none: assert(false); break;
     case leave_reason::lost: ++numbers_.lost; break;
     case leave_reason::idle: ++numbers_.reaped_idle; break;
     case leave_reason::old: ++numbers_.reaped_old; break;
+    case leave_reason::worn: ++numbers_.worn; break;
     case leave_reason::retired:
     case leave_reason::surplus: ++numbers_.retired; break;
     case leave_reason::discarded: ++numbers_.discarded; break;
+    case leave_reason::invalid: ++numbers_.invalid; break;
+    case leave_reason::unprepared: ++numbers_.unprepared; break;
+    case leave_reason::expired: ++numbers_.expired; break;
     case leave_reason::shutdown: break;
     }
-    s.doomed = leave_reason::none;
+}
+
+void machine::leave(slot& s, leave_reason why, actions& out) {
+    count_leaving(why);
+    if (s.by_deadline.is_linked()) {
+        end_task(s);
+    }
+    forget_in_rotation(s);
+    if (s.state == slot_state::connecting) {
+        ++numbers_.opened;
+    }
+    s.doomed = why;
     move(s, slot_state::closing);
-    out.commands.push_back({command_kind::close, &s, why});
+    const bool can_talk = why != leave_reason::lost && why != leave_reason::invalid && why != leave_reason::unprepared;
+    if (limits_.says_farewell && can_talk && !s.lent_out && !s.in_task) {
+        begin(s, task::farewell, limits_.farewell_timeout, out);
+    } else {
+        out.commands.push_back({command_kind::close, &s, why, task::none});
+    }
 }
 
 /// The session is gone.
@@ -99,9 +195,9 @@ void machine::vacate(slot& s) noexcept {
     make_vacant_if_free(s);
 }
 
-/// A slot that a lease or a rollback still points to is taken again only when that has ended.
+/// A slot that a lease or a task still points to is taken again only when that has ended.
 void machine::make_vacant_if_free(slot& s) noexcept {
-    if (s.state == slot_state::vacant && !s.lent_out && !s.rolling_back) {
+    if (s.state == slot_state::vacant && !s.lent_out && !s.in_task) {
         vacant_.push_front(s);
     }
 }
@@ -116,11 +212,11 @@ leave_reason machine::reason_to_leave(const slot& s) const noexcept {
     if (s.generation != generation_) {
         return leave_reason::retired;
     }
-    const std::size_t joining = s.state == slot_state::connecting ? 1 : 0;
-    if (live() + joining > limits_.max) {
-        return leave_reason::surplus;
+    if (limits_.max_uses > 0 && s.uses >= limits_.max_uses) {
+        return leave_reason::worn;
     }
-    return leave_reason::none;
+    const std::size_t joining = s.state == slot_state::connecting ? 1 : 0;
+    return live() + joining > most() ? leave_reason::surplus : leave_reason::none;
 }
 
 /// Closes the idle connections that have a reason to leave, the longest unused first.
@@ -136,63 +232,6 @@ void machine::retire_idle(actions& out) {
     }
 }
 
-void machine::close_lent_out(actions& out) {
-    for (slot& s : slots_) {
-        if (s.state == slot_state::leased) {
-            leave(s, leave_reason::shutdown, out);
-        }
-    }
-}
-
-/// Looks at ages and at what lies idle. The release path reads no clock: a connection found idle for the first time is
-/// taken to be idle from now on, so that it is never closed too early, and at most one interval too late.
-void machine::sweep(time_point now, actions& out) {
-    time_point next = never;
-    for (slot& s : slots_) {
-        const bool in_use = s.state == slot_state::leased || s.state == slot_state::resetting;
-        if (in_use && s.retire_at <= now && s.doomed == leave_reason::none) {
-            s.doomed = leave_reason::old;
-        } else if (s.state == slot_state::idle && s.retire_at <= now) {
-            idle_.erase(idle_.iterator_to(s));
-            leave(s, leave_reason::old, out);
-        } else if (s.retire_at > now && s.state != slot_state::vacant) {
-            next = std::min(next, s.retire_at);
-        }
-    }
-    next = std::min(next, reap_idle(now, out));
-    const auto each = sweep_interval(limits_.idle_timeout);
-    next_sweep_ = each.count() > 0 && live() > 0 ? std::min(next, now + each) : next;
-}
-
-/// Returns when the next of those that stay will have been idle too long.
-time_point machine::reap_idle(time_point now, actions& out) {
-    time_point next = never;
-    if (limits_.idle_timeout.count() == 0) {
-        return next;
-    }
-    for (auto at = idle_.end(); at != idle_.begin();) {
-        --at;
-        slot& s = *at;
-        if (s.idle_since == never) {
-            s.idle_since = now;
-        }
-        const auto due = s.idle_since + limits_.idle_timeout;
-        if (due > now) {
-            next = std::min(next, due);
-        } else if (live() > limits_.min) {
-            at = idle_.erase(at);
-            leave(s, leave_reason::idle, out);
-        }
-    }
-    return next;
-}
-
-void machine::shut_gate(time_point now) {
-    ++failures_;
-    gate_opens_ =
-        now + backoff_delay(failures_, limits_.backoff_initial, limits_.backoff_max, 0.5 + random_share() / 2);
-}
-
 slot& machine::vacant_slot() {
     if (vacant_.empty()) {
         return slots_.emplace_back();
@@ -202,26 +241,60 @@ slot& machine::vacant_slot() {
     return s;
 }
 
+/// Idle connections and waiters exist together only while as many checks are under way as anybody waits.
+void machine::serve_waiters(actions& out) {
+    while (!queue_.empty() && !idle_.empty() && !suspended_) {
+        slot& s = *next_idle();
+        const bool check = needs_check(s);
+        if (check && checking_ >= queue_.size()) {
+            return;
+        }
+        idle_.erase(idle_.iterator_to(s));
+        if (check) {
+            begin(s, task::check, limits_.check_timeout, out);
+        } else {
+            grant(s, out);
+        }
+    }
+}
+
 void machine::dial(actions& out) {
-    if (closed_ || gate_opens_ != never || total() >= limits_.max) {  // the last: what is usual when callers wait
+    if (closed_ || suspended_ || !gate_.is_open() || total() >= most()) {  // the last: what is usual when callers wait
         return;
     }
     auto wanted = dials_wanted({
         .waiting = queue_.size(),
         .connecting = numbers_.connecting.value(),
+        .checking = checking_,
+        .idle = numbers_.idle.value(),
         .live = live(),
         .total = total(),
         .floor = started_ ? limits_.min : 0,
-        .max = limits_.max,
-        .max_connecting = limits_.max_connecting,
-        .probing = failures_ > 0,
+        .idle_floor = started_ ? limits_.min_idle : 0,
+        .max = most(),
+        .parallel = gate_.parallel(),
+        .replacements = has_room_ || owes_ ? 1U : 0U,
+        .one_by_one = limits_.anticipation.count() > 0,
+        .pausing = pause_ends_ != never,
+        .knock = asked_ && gate_.is_probing() && numbers_.connecting.value() == 0,
     });
     for (; wanted > 0; --wanted) {
         slot& s = vacant_slot();
         s.generation = generation_;
-        s.opened_at = never;
-        s.retire_at = never;
+        s.turn = turn_;
+        s.opened_at = s.retire_at = s.idle_since = s.alive_at = s.leased_since = never;
         s.doomed = leave_reason::none;
+        s.uses = s.seen_use = 0;
+        s.stale = s.reported = false;
+        if (has_room_ || owes_) {
+            coming_ = &s;
+            coming_is_owed_ = owes_;
+            has_room_ = owes_ = false;
+        }
+        asked_ = false;
+        if (!queue_.empty() && limits_.anticipation.count() > 0) {
+            pause_ends_ = after(now_, limits_.anticipation);
+        }
         move(s, slot_state::connecting);
         ++numbers_.dials;
         out.commands.push_back({command_kind::dial, &s});
@@ -229,21 +302,26 @@ void machine::dial(actions& out) {
 }
 
 time_point machine::next_wake() const noexcept {
-    auto next = std::min({queue_.first_deadline(), gate_opens_, next_sweep_, close_deadline_});
+    auto next = std::min({gate_.opens(), next_sweep_, close_deadline_, pause_ends_});
+    if (!held_) {
+        next = std::min(next, queue_.first_deadline());
+    }
     if (warming_) {
         next = std::min(next, warm_up_deadline_);
     }
-    if (!resetting_.empty()) {
-        next = std::min(next, resetting_.front().reset_deadline);
+    if (!tasks_.empty()) {
+        next = std::min(next, tasks_.begin()->task_deadline);
     }
     return next;
 }
 
 /// The end of every event that may have changed what to do next.
 void machine::conclude(actions& out) {
-    if (refused_ && gate_opens_ != never && live() == 0) {  // nothing open may come back to those who wait
-        settle_all(outcome::unavailable, out);
+    if (gate_.is_hopeless() && live() == 0 && !suspended_) {  // nothing open may come back to those who wait
+        settle_all(in_vain(), out);
     }
+    serve_waiters(out);
+    step_rotation(out);
     dial(out);
     out.wake = closed_ && total() == 0 ? never : next_wake();
     if (closed_ && total() == 0 && !finished_) {
@@ -253,23 +331,31 @@ void machine::conclude(actions& out) {
 }
 
 void machine::check() const {
-    assert(idle_.empty() || queue_.empty());
+    assert(idle_.empty() || queue_.empty() || suspended_ || checking_ >= queue_.size());
     std::size_t lent = 0;
+    std::size_t in_tasks = 0;
+    std::size_t checking = 0;
     std::size_t by_state[6] = {};
     for (const slot& s : slots_) {
         ++by_state[static_cast<std::size_t>(s.state)];
         lent += s.lent_out ? 1 : 0;
+        in_tasks += s.in_task ? 1 : 0;
+        checking += s.by_deadline.is_linked() && s.doing == task::check ? 1 : 0;
         assert(s.state != slot_state::leased || s.lent_out);
+        assert(!s.by_deadline.is_linked() || s.in_task);
+        assert((s.state == slot_state::resetting) <= s.by_deadline.is_linked());
     }
     const auto n = [&](slot_state s) { return by_state[static_cast<std::size_t>(s)]; };
     assert(n(slot_state::connecting) == numbers_.connecting.value());
     assert(n(slot_state::idle) == numbers_.idle.value() && n(slot_state::idle) == idle_.size());
     assert(n(slot_state::leased) == numbers_.leased.value());
-    assert(n(slot_state::resetting) == numbers_.resetting.value() && n(slot_state::resetting) == resetting_.size());
+    assert(n(slot_state::resetting) == numbers_.resetting.value());
     assert(n(slot_state::closing) == numbers_.closing.value());
     assert(queue_.size() == numbers_.waiting.value());
-    assert(lent == lent_out_);
+    assert(lent == lent_out_ && in_tasks == in_tasks_ && checking == checking_);
     (void)lent;
+    (void)in_tasks;
+    (void)checking;
     (void)n;
 }
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstddef>
+#include <cstdint>
 
 namespace trunkline::core {
 
@@ -15,23 +16,32 @@ struct slot;
 
 /// How a wait ended. Each waiter gets exactly one outcome.
 enum class outcome : unsigned char {
-    pending,      ///< still in the queue
-    granted,      ///< has a connection
-    timed_out,    ///< its deadline passed
-    cancelled,    ///< it gave up
-    queue_full,   ///< the queue has no room
-    unavailable,  ///< the server refuses to let us in, and no connection is open
-    closed,       ///< the pool is closed
+    pending,         ///< still in the queue
+    granted,         ///< has a connection
+    timed_out,       ///< its deadline passed
+    suspended,       ///< its deadline passed while the pool was suspended
+    cancelled,       ///< it gave up
+    queue_full,      ///< the queue has no room
+    overloaded,      ///< the queue has stood for too long
+    would_deadlock,  ///< all who hold a connection wait for another
+    unavailable,     ///< no connection is open, and none will be soon
+    auth_failed,     ///< the same, because the server refuses user or password
+    server_full,     ///< the same, because the server has no room
+    refused,         ///< the program's hook refused the caller
+    closed,          ///< the pool is closed
 };
 
 /// A caller in the queue. It lives in the caller's own operation state: the queue links it and never allocates.
 struct waiter {
     boost::intrusive::list_member_hook<> in_order;
     boost::intrusive::set_member_hook<boost::intrusive::optimize_size<true>> by_deadline;  ///< of stragglers alone
+    time_point since = never;                                                              ///< when it came
     time_point deadline = never;
     slot* granted = nullptr;  ///< with `outcome::granted`
+    slot* holds = nullptr;    ///< what its caller holds meanwhile, as far as it said so
     outcome result = outcome::pending;
-    bool straggler = false;  ///< came after one whose deadline is later
+    bool straggler = false;         ///< came after one whose deadline is later
+    std::uint16_t passed_over = 0;  ///< connections that the program's hook did not want for it
 };
 
 /// Waiters whose outcome is known and who must be told, in the order of the decisions.
@@ -62,11 +72,17 @@ public:
     }
 
     /// The one who has waited longest. The queue must not be empty.
-    waiter& pop() noexcept {
+    [[nodiscard]] waiter& front() noexcept {
         assert(!empty());
-        waiter& w = order_.front();
-        erase(w);
-        return w;
+        return order_.front();
+    }
+
+    /// Puts every deadline off by the same time: nobody's turn changes.
+    void put_off(nanoseconds by) noexcept {
+        for (waiter& w : order_) {
+            w.deadline = w.deadline == never ? never : w.deadline + by;
+        }
+        latest_ = latest_ == never ? never : latest_ + by;
     }
 
     /// The queue must hold `w`.

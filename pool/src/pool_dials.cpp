@@ -1,0 +1,156 @@
+// Dials: what the core asked for, and what became of it.
+#include "pool_impl.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include <utility>
+
+namespace trunkline::detail {
+
+namespace {
+
+namespace asio = boost::asio;
+
+/// libpq has no code for TLS that does not fit, and no retry mends it. Its words, untranslated or not recognised, make it
+/// a failure of the network, which costs nothing but quicker retries.
+bool blames_tls(const std::string& message) {
+    for (const char* const words : {"does not support SSL", "certificate verify failed", "root certificate file"}) {
+        if (message.find(words) != std::string::npos) {
+            return true;
+        }
+    }
+    return false;
+}
+
+core::dial_failure kind_of(const pg::dialed& what) {
+    if (what.code == pool_errc::closed) {
+        return core::dial_failure::aborted;
+    }
+    if (what.code == sqlstate::invalid_catalog_name || blames_tls(what.said.message)) {
+        return core::dial_failure::misconfigured;
+    }
+    if (what.code == errc::login_refused) {
+        return core::dial_failure::refused;
+    }
+    if (what.code == sqlstate::cannot_connect_now) {
+        return core::dial_failure::starting;
+    }
+    return what.code.category() == sqlstate_category() && what.code == errc::overloaded ? core::dial_failure::full
+                                                                                        : core::dial_failure::transient;
+}
+
+}  // namespace
+
+void pool_impl::abort_dials() noexcept {
+    closing_ = true;  // before the abort: a dial that is carried out meanwhile sees it, or is aborted with the rest
+    if (dialer_) {
+        dialer_->abort();
+    }
+}
+
+void pool_impl::dial(core::slot& s) {
+    std::shared_ptr<const pg::conninfo> where;
+    std::chrono::milliseconds timeout{};
+    {
+        const std::lock_guard lock{state_mutex_};
+        where = where_;
+        timeout = settings_->connect.timeout;
+    }
+    // The dialer's thread hands its reference on with the post: were it the last, it would join itself.
+    auto done = [self = shared_from_this(), &s, began = std::chrono::steady_clock::now()](pg::dialed what) mutable {
+        auto& executor = self->executor_;
+        asio::post(executor, [self = std::move(self), &s, began, what = std::move(what)]() mutable {
+            self->on_dialed(s, began, std::move(what));
+        });
+    };
+    try {
+        dialer_->dial(std::move(where), timeout, std::move(done));
+    } catch (const std::exception& failed) {  // no descriptor or no thread left
+        refuse_later(s, failed);
+    }
+    if (closing_) {
+        dialer_->abort();
+    }
+}
+
+void pool_impl::refuse_later(core::slot& s, const std::exception& why) {
+    pg::dialed refused;
+    refused.code = pool_errc::connect_failed;
+    refused.said.message = why.what();
+    asio::post(executor_, [self = shared_from_this(), &s, refused = std::move(refused)]() mutable {
+        self->on_refused(s, std::move(refused));
+    });
+}
+
+void pool_impl::on_dialed(core::slot& s, core::time_point began, pg::dialed what) {
+    if (what.code) {
+        on_refused(s, std::move(what));
+    } else {
+        on_open(s, began, std::move(what.connection));
+    }
+}
+
+void pool_impl::on_open(core::slot& s, core::time_point began, pg::connection_handle opened) {
+    const auto now = std::chrono::steady_clock::now();
+    dials_.record(now - began);
+    std::uint64_t serial = 0;
+    std::string name;
+    {
+        const std::lock_guard lock{state_mutex_};
+        serial = ++serials_;
+        last_connect_error_.reset();
+        name = settings_->name;
+    }
+    auto fresh = std::make_unique<pooled_connection>(*this, s, serial);
+    pg::session::events events{
+        .lost =
+            [weak = weak_from_this(), &s, serial](const error_code& code, const diagnostics& said) {
+                if (const auto self = weak.lock()) {
+                    self->on_lost(s, serial, code, said);
+                }
+            },
+        .log = hooks_.log,
+        .pool = std::move(name),
+    };
+    try {
+        fresh->adopt(pg::session::open(executor_, std::move(opened), std::move(events)));
+    } catch (const boost::system::system_error& failed) {  // no descriptor left
+        pg::dialed refused;
+        refused.code = failed.code();
+        refused.said.message = failed.what();
+        on_refused(s, std::move(refused));
+        return;
+    }
+    core::actions decided;
+    {
+        const guarded_machine::entry core{machine_};
+        auto& c = *fresh.release();
+        s.connection = &c;
+        core->opened(s, now, decided);
+        if (c.session().state() ==
+            pg::session_state::broken) {  // it broke before the slot knew it: `on_lost` found nothing
+            core->lost(s, false, now, decided);
+        }
+    }
+    carry_out(decided);
+}
+
+void pool_impl::on_refused(core::slot& s, pg::dialed what) {
+    const auto kind = kind_of(what);
+    const auto now = std::chrono::steady_clock::now();
+    if (kind != core::dial_failure::aborted) {
+        log(core::is_final(kind) ? log_level::error : log_level::warning, "cannot connect: " + what.said.message);
+        auto failure = std::make_shared<const connect_failure>(
+            connect_failure{what.code, std::move(what.said.message), std::move(what.said.sqlstate), now});
+        const std::lock_guard lock{state_mutex_};
+        last_connect_error_ = std::move(failure);
+    }
+    core::actions decided;
+    {
+        const guarded_machine::entry core{machine_};
+        core->open_failed(s, kind, now, decided);
+    }
+    carry_out(decided);
+}
+
+}  // namespace trunkline::detail

@@ -1,0 +1,180 @@
+// Tasks: what is done with a connection that nobody holds. The core has set its deadline and closes the connection when
+// that passes; here a task only has to end, some time.
+#include "pool_impl.hpp"
+
+#include <utility>
+
+namespace trunkline::detail {
+
+namespace {
+
+constexpr const char* sign_of_life = "";  // an empty statement: one round trip, and no transaction
+constexpr const char* server_limits =
+    "SELECT current_setting('max_connections')::int4 - current_setting('superuser_reserved_connections')::int4 - "
+    "coalesce(current_setting('reserved_connections', true), '0')::int4";
+
+core::verdict verdict_of(core::task doing, hook_outcome how) noexcept {
+    switch (how) {
+    case hook_outcome::keep: return core::verdict::good;
+    case hook_outcome::discard: return core::verdict::bad;
+    case hook_outcome::retry_another:
+        return doing == core::task::check ? core::verdict::elsewhere : core::verdict::good;
+    case hook_outcome::fail_acquire: return doing == core::task::check ? core::verdict::refused : core::verdict::bad;
+    }
+    return core::verdict::bad;
+}
+
+}  // namespace
+
+void pool_impl::work(core::slot& s, core::task doing) {
+    auto& c = *static_cast<pooled_connection*>(s.connection);
+    switch (doing) {
+    case core::task::none: break;
+    case core::task::prepare:
+        if (settings()->size.automatic) {
+            run_errand(c, server_limits);
+        } else {
+            go_on(c, doing);
+        }
+        break;
+    case core::task::check:
+        if (s.stale) {
+            run_errand(c, sign_of_life);
+        } else {
+            go_on(c, doing);
+        }
+        break;
+    case core::task::keepalive: run_errand(c, sign_of_life); break;
+    case core::task::clean: mend(c); break;
+    case core::task::farewell: go_on(c, doing); break;
+    }
+}
+
+void pool_impl::run_errand(pooled_connection& c, const char* sql) {
+    c.errand.sql = sql;
+    c.errand.values = nullptr;
+    c.errand.of = &c;
+    c.errand.complete = [](pg::operation& done) {
+        auto& of = *static_cast<pooled_connection::chore&>(done).of;
+        of.owner().on_errand_done(of);
+    };
+    c.errand.drop = [](pg::operation& done) noexcept {
+        auto& of = *static_cast<pooled_connection::chore&>(done).of;
+        of.owner().on_errand_dropped(of);
+    };
+    c.session().start(c.errand);
+}
+
+void pool_impl::mend(pooled_connection& c) {
+    if (c.session().state() == pg::session_state::clean) {
+        go_on(c, core::task::clean);
+    } else {
+        run_errand(c, "ROLLBACK");
+    }
+}
+
+void pool_impl::on_errand_done(pooled_connection& c) {
+    (void)c.session().take_first_use();  // the pool's own use is nobody's lease
+    const bool well = !c.errand.code && c.session().state() == pg::session_state::clean;
+    const auto doing = c.place().doing;
+    if (well && doing == core::task::prepare) {
+        take_server_limits(c.errand.rows);
+    }
+    c.errand.rows = result{};
+    if (well) {
+        go_on(c, doing);
+    } else {
+        finish_task(c, core::verdict::bad);
+    }
+}
+
+/// The pool's own part of the task is done: now the program's.
+void pool_impl::go_on(pooled_connection& c, core::task doing) {
+    const connection_hook* hook = nullptr;
+    switch (doing) {
+    case core::task::none: break;
+    case core::task::prepare: hook = &hooks_.on_connect; break;
+    case core::task::check: hook = &hooks_.before_acquire; break;
+    case core::task::keepalive: break;
+    case core::task::clean: hook = &hooks_.after_release; break;
+    case core::task::farewell: hook = &hooks_.before_close; break;
+    }
+    if (hook != nullptr && *hook) {
+        run_hook(c, *hook);
+    } else {
+        finish_task(c, core::verdict::good);
+    }
+}
+
+void pool_impl::run_hook(pooled_connection& c, const connection_hook& hook) {
+    auto run = std::make_shared<hook_run>(executor_);
+    {
+        const guarded_machine::entry core{machine_};
+        c.hook = run;
+    }
+    run->start(hook, c, shared_from_this());
+}
+
+void pool_impl::on_hook_done(pooled_connection& c, hook_outcome how, const std::string& why) {
+    (void)c.session().take_first_use();
+    if (!why.empty()) {
+        log(log_level::warning, "a hook failed: " + why);
+    }
+    const auto doing = c.place().doing;
+    const bool left_clean = c.session().state() == pg::session_state::clean;
+    finish_task(c, left_clean ? verdict_of(doing, how) : core::verdict::bad);
+}
+
+void pool_impl::finish_task(pooled_connection& c, core::verdict how) {
+    core::actions decided;
+    std::shared_ptr<pool_impl> self;
+    std::unique_ptr<pooled_connection> gone;
+    {
+        const guarded_machine::entry core{machine_};
+        core::slot& s = c.place();
+        c.hook.reset();
+        if (s.state == core::slot_state::vacant && !s.lent_out) {
+            gone.reset(&c);
+            s.connection = nullptr;
+        }
+        core->task_done(s, how, std::chrono::steady_clock::now(), decided);
+        self = kept_for(*core, decided);
+    }
+    if (self) {
+        carry_out(decided);
+    }
+}
+
+/// The execution context goes away with a task under way: nothing is left to carry out.
+void pool_impl::on_errand_dropped(pooled_connection& c) noexcept {
+    core::actions decided;
+    std::shared_ptr<pool_impl> self;
+    const guarded_machine::entry core{machine_};
+    core->task_done(c.place(), core::verdict::bad, core::never, decided);
+    while (!decided.settled.empty()) {  // nobody can be told any more
+        decided.settled.pop_front();
+    }
+    if (core->held() == 0) {
+        self = std::move(while_lent_out_);
+    }
+}
+
+void pool_impl::on_hook_dropped(pooled_connection& c) noexcept { on_errand_dropped(c); }
+
+void pool_impl::take_server_limits(const result& rows) {
+    const auto wanted = settings()->size.automatic;
+    if (!wanted || rows.size() != 1) {
+        return;
+    }
+    const auto available = rows[0].get<std::int32_t>(0);
+    const auto most =
+        core::automatic_max(available > 0 ? static_cast<std::size_t>(available) : 0, wanted->share, wanted->instances);
+    core::actions decided;
+    {
+        const guarded_machine::entry core{machine_};
+        core->cap(most, std::chrono::steady_clock::now(), decided);
+    }
+    carry_out(decided);
+}
+
+}  // namespace trunkline::detail
