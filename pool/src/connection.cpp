@@ -6,8 +6,6 @@
 
 #include <boost/asio/cancellation_type.hpp>
 
-#include <cassert>
-
 namespace trunkline {
 
 namespace {
@@ -31,11 +29,14 @@ struct running : pg::operation {
 
 }  // namespace
 
-boost::asio::awaitable<result> connection::run(std::string sql, parameters values) {
-    assert(session_ != nullptr);
+boost::asio::awaitable<result> connection::run(query_options options, std::string sql, parameters values) {
+    if (session_ == nullptr) {
+        throw error{pool_errc::lease_released, diagnostics{}};
+    }
     running statement;
     statement.sql = sql;
     statement.values = &values;
+    statement.timeout = options.timeout;
     co_await statement.sleeper.until([&] {
         // A copy of its own: the frame and the lease may be gone before `start` has returned.
         const auto session = session_;
@@ -53,8 +54,12 @@ boost::asio::awaitable<std::uint64_t> connection::count(boost::asio::awaitable<r
     co_return done.rows_affected();
 }
 
-int connection::backend_pid() const noexcept { return session_->backend_pid(); }
+int connection::backend_pid() const noexcept {
+    return session_ != nullptr ? session_->backend_pid() : 0;
+}
 
-std::string connection::server_parameter(const char* name) const { return session_->server_parameter(name); }
+std::string connection::server_parameter(const char* name) const {
+    return session_ != nullptr ? session_->server_parameter(name) : std::string{};
+}
 
 }  // namespace trunkline

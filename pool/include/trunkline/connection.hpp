@@ -5,7 +5,9 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,12 +18,21 @@ namespace pg {
 class session;
 }
 
+/// For one statement.
+struct query_options {
+    /// From the call to the outcome; then it fails with `pool_errc::query_timeout`, the server is made to stop, and the
+    /// connection goes on. 0: `query.timeout` of the pool's settings.
+    std::chrono::milliseconds timeout{0};
+};
+
 /// One session with the server, as a lease hands it out. It runs one operation at a time; a second one meanwhile fails
 /// with `pool_errc::operation_in_progress` and harms nothing. Any thread may use it, one at a time. It is valid as
-/// long as its lease.
+/// long as its lease. Without a session (an empty lease) every statement throws `pool_errc::lease_released`.
 ///
 /// Cancellation (terminal, and with it partial and total): the operation completes at once with
-/// `boost::asio::error::operation_aborted`, the server is asked to stop, and the connection is closed when the lease ends.
+/// `boost::asio::error::operation_aborted`, and the server is asked to stop. A statement that follows waits until the
+/// server has done so; if it does not within `query.cancel_timeout`, the connection is lost. A time-out is the same with
+/// `pool_errc::query_timeout`.
 class connection {
 public:
     connection(const connection&) = delete;
@@ -33,11 +44,19 @@ public:
     template <typename... Args>
     boost::asio::awaitable<result> query(std::string_view sql, Args&&... args) {
         auto values = detail::collect<Args...>(args...);
-        return run(std::string{sql}, std::move(values));
+        return run({}, std::string{sql}, std::move(values));
+    }
+    template <typename... Args>
+    boost::asio::awaitable<result> query(query_options options, std::string_view sql, Args&&... args) {
+        auto values = detail::collect<Args...>(args...);
+        return run(options, std::string{sql}, std::move(values));
     }
     /// The same with a list of parameters that is put together at run time.
     boost::asio::awaitable<result> query(std::string_view sql, parameters values) {
-        return run(std::string{sql}, std::move(values));
+        return run({}, std::string{sql}, std::move(values));
+    }
+    boost::asio::awaitable<result> query(query_options options, std::string_view sql, parameters values) {
+        return run(options, std::string{sql}, std::move(values));
     }
 
     /// Runs one statement and gives the number of rows that it touched. Otherwise like `query`.
@@ -45,10 +64,15 @@ public:
     boost::asio::awaitable<std::uint64_t> execute(std::string_view sql, Args&&... args) {
         return count(query(sql, std::forward<Args>(args)...));
     }
+    template <typename... Args>
+    boost::asio::awaitable<std::uint64_t> execute(query_options options, std::string_view sql, Args&&... args) {
+        return count(query(options, sql, std::forward<Args>(args)...));
+    }
 
-    /// The server's process for this session, as `pg_stat_activity.pid` shows it.
+    /// The server's process for this session, as `pg_stat_activity.pid` shows it; 0 without a session.
     [[nodiscard]] int backend_pid() const noexcept;
-    /// What the server reports of a parameter (`server_version`, `TimeZone`, …); empty if it does not report that one.
+    /// What the server reports of a parameter (`server_version`, `TimeZone`, …); empty if it does not report that one, and
+    /// without a session.
     [[nodiscard]] std::string server_parameter(const char* name) const;
 
 protected:
@@ -56,7 +80,7 @@ protected:
     ~connection() = default;
 
 private:
-    boost::asio::awaitable<result> run(std::string sql, parameters values);
+    boost::asio::awaitable<result> run(query_options options, std::string sql, parameters values);
     static boost::asio::awaitable<std::uint64_t> count(boost::asio::awaitable<result> running);
 
 protected:

@@ -16,6 +16,12 @@ void session::start(operation& what) { link_->start(what); }
 
 void session::cancel(operation& what) { link_->cancel(what); }
 
+left session::end_use() noexcept { return link_->end_use(); }
+
+void session::mend(operation& what) { link_->mend(what); }
+
+bool session::is_read_only() const noexcept { return link_->is_read_only(); }
+
 session_state session::state() const noexcept { return link_->state(); }
 
 std::optional<std::chrono::steady_clock::time_point> session::take_first_use() noexcept {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "handle.hpp"
+#include "session_policy.hpp"
 
 #include <trunkline/error.hpp>
 #include <trunkline/log.hpp>
@@ -21,14 +22,22 @@ namespace trunkline::pg {
 enum class session_state : unsigned char {
     clean,           ///< idle, outside any transaction: the next may have it
     in_transaction,  ///< idle inside a transaction, maybe a failed one: a ROLLBACK cleans it
-    busy,            ///< an operation is under way
-    broken,          ///< lost, cancelled, or in a state that is not worth mending: close it
+    busy,            ///< an operation is under way, or what is left of one is being ended
+    broken,          ///< lost, or not worth mending: close it
+};
+
+/// How a session is when a lease ends.
+enum class left : unsigned char {
+    ready,    ///< the next may have it at once
+    unclean,  ///< `session::mend` makes it clean
+    broken,   ///< close it
 };
 
 /// One operation on a session. It lives with its caller (in the coroutine's frame) until `complete` has been called.
 struct operation {
     std::string_view sql;                ///< followed by a NUL; must live as long as the operation
     const parameters* values = nullptr;  ///< null: none; must live as long as the operation
+    std::chrono::milliseconds timeout{0};  ///< from `start` to the outcome; 0: the policy's
     error_code code;                     ///< the outcome, set before `complete`
     diagnostics said;                    ///< with an error
     result rows;                         ///< without one
@@ -46,11 +55,14 @@ class session {
 public:
     /// What the session's owner is told, on a thread of the executor, under no lock of the session's.
     struct events {
-        /// Once, when the server or the network ends the session before `close` was called; after the operation under
-        /// way, if any, has completed with its error. Not after `cancel` and COPY, which leave it `broken`.
+        /// Once, when the session ends before `close` was called: the server or the network ended it, a reset failed, or
+        /// a statement that was given up did not end in time. After the operations under way, if any, have completed
+        /// with their error. Not when a session turns `broken` under a lease's own statement (a COPY with too much to
+        /// read, a cancellation beyond the limits): who returns the lease sees that.
         std::function<void(error_code, const diagnostics&)> lost;
         log_handler log;   ///< the server's notices
         std::string pool;  ///< for the log
+        std::shared_ptr<session_policy> policy;  ///< null: the defaults
     };
 
     /// Takes over a connection that has been dialed, and watches it. Throws `boost::system::system_error` if the process
@@ -58,14 +70,34 @@ public:
     static std::shared_ptr<session> open(boost::asio::any_io_executor executor, connection_handle connection,
                                          events to);
 
-    /// Starts an operation. It fails with `operation_in_progress` if another is under way.
+    /// Starts an operation. It fails with `operation_in_progress` if another is under way. While the session is being
+    /// mended after a cancellation one operation waits for its end; its time runs meanwhile.
+    ///
+    /// When the operation's time is over it fails with `query_timeout`, and the session goes on as after `cancel`. If the
+    /// policy says so, the server is told the time too (`statement_timeout`, in the same round trip) and normally answers
+    /// first; this side waits a quarter of the time longer, at least 20 ms and at most 250 ms, and then gives up by
+    /// itself, whatever has become of the network.
     void start(operation& what);
-    /// Ends `what` at once with `operation_aborted` if it is still under way, asks the server to stop, and leaves the
-    /// session `broken`. Otherwise nothing happens.
+    /// Ends `what` at once with `operation_aborted` if it is still under way, and asks the server to stop. The session
+    /// is `busy` until it is proven that no late signal of this request can hit a later statement; if that takes longer
+    /// than `cancel_timeout`, it is lost. Otherwise nothing happens.
     void cancel(operation& what);
+
+    /// A lease ends. If a reset is due it has been sent when this returns `ready`; the next statement goes out behind it
+    /// without waiting for the answer. No lock is taken and no system call made when there is nothing to do.
+    [[nodiscard]] left end_use() noexcept;
+    /// Makes the session clean and completes `what`, whose code is not set if that went well. What is under way fails
+    /// with `lease_released`; what is left of it is read, a transaction is rolled back, and a reset that is due is sent,
+    /// but not waited for. The session is `busy` meanwhile. Call it for a session that no lease uses any more.
+    void mend(operation& what);
 
     /// Without a lock or a system call.
     [[nodiscard]] session_state state() const noexcept;
+    /// Whether the next may have it: idle, outside any transaction, its server in step. Without a lock or a system call.
+    [[nodiscard]] bool is_fit() const noexcept { return state() == session_state::clean; }
+    /// Whether its server has turned read-only since the session was opened (a failover). Such a session is `broken` at
+    /// the end of its lease; one that was read-only from the start is not.
+    [[nodiscard]] bool is_read_only() const noexcept;
     /// When the first operation since the last call of this was started, or nothing if there was none; without a lock.
     /// (The pool measures how long a lease was used, and reads no clock for a lease that ran nothing.)
     [[nodiscard]] std::optional<std::chrono::steady_clock::time_point> take_first_use() noexcept;
