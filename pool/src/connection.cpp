@@ -54,9 +54,7 @@ boost::asio::awaitable<std::uint64_t> connection::count(boost::asio::awaitable<r
     co_return done.rows_affected();
 }
 
-int connection::backend_pid() const noexcept {
-    return session_ != nullptr ? session_->backend_pid() : 0;
-}
+int connection::backend_pid() const noexcept { return session_ != nullptr ? session_->backend_pid() : 0; }
 
 std::string connection::server_parameter(const char* name) const {
     return session_ != nullptr ? session_->server_parameter(name) : std::string{};

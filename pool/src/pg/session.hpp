@@ -35,12 +35,12 @@ enum class left : unsigned char {
 
 /// One operation on a session. It lives with its caller (in the coroutine's frame) until `complete` has been called.
 struct operation {
-    std::string_view sql;                ///< followed by a NUL; must live as long as the operation
-    const parameters* values = nullptr;  ///< null: none; must live as long as the operation
+    std::string_view sql;                  ///< followed by a NUL; must live as long as the operation
+    const parameters* values = nullptr;    ///< null: none; must live as long as the operation
     std::chrono::milliseconds timeout{0};  ///< from `start` to the outcome; 0: the policy's
-    error_code code;                     ///< the outcome, set before `complete`
-    diagnostics said;                    ///< with an error
-    result rows;                         ///< without one
+    error_code code;                       ///< the outcome, set before `complete`
+    diagnostics said;                      ///< with an error
+    result rows;                           ///< without one
     /// Called on a thread of the session's executor, under no lock, never inside `session::start` or `cancel`, and with
     /// no other coroutine further up the stack. It may destroy the operation and start the next.
     void (*complete)(operation&) = nullptr;
@@ -60,8 +60,8 @@ public:
         /// with their error. Not when a session turns `broken` under a lease's own statement (a COPY with too much to
         /// read, a cancellation beyond the limits): who returns the lease sees that.
         std::function<void(error_code, const diagnostics&)> lost;
-        log_handler log;   ///< the server's notices
-        std::string pool;  ///< for the log
+        log_handler log;                         ///< the server's notices
+        std::string pool;                        ///< for the log
         std::shared_ptr<session_policy> policy;  ///< null: the defaults
     };
 

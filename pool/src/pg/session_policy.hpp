@@ -35,18 +35,19 @@ struct session_policy {
         drain_time.store(settings.reset.drain_time.count(), std::memory_order_relaxed);
     }
 
-    count statements{0};         ///< started; each session adds its own in lots of 64, so it lags a little behind
-    count timeouts{0};           ///< statements whose time was over, whoever noticed it first
-    count cancels{0};            ///< requests to stop a statement
-    count cancels_proven{0};     ///< sessions that were proven quiet after one, and used again
-    count cancels_unproven{0};   ///< sessions that were closed because that proof did not come in time
-    count cancels_refused{0};    ///< sessions that were closed because too many requests were asked for
-    count resets{0};             ///< sent
-    count resets_failed{0};      ///< sessions that were closed because the server refused the reset
-    count rollbacks{0};          ///< of transactions that a lease ended in
-    count rollbacks_failed{0};   ///< sessions that were closed because the rollback failed or took too long
-    count drains{0};             ///< COPYs that were read, or ended, to go on with their session
-    count drains_given_up{0};    ///< sessions that were closed because more than the limits was left of a COPY or a result
+    count statements{0};        ///< started; each session adds its own in lots of 64, so it lags a little behind
+    count timeouts{0};          ///< statements whose time was over, whoever noticed it first
+    count cancels{0};           ///< requests to stop a statement
+    count cancels_proven{0};    ///< sessions that were proven quiet after one, and used again
+    count cancels_unproven{0};  ///< sessions that were closed because that proof did not come in time
+    count cancels_refused{0};   ///< sessions that were closed because too many requests were asked for
+    count resets{0};            ///< sent
+    count resets_failed{0};     ///< sessions that were closed because the server refused the reset
+    count rollbacks{0};         ///< of transactions that a lease ended in
+    count rollbacks_failed{0};  ///< sessions that were closed because the rollback failed or took too long
+    count drains{0};            ///< COPYs that were read, or ended, to go on with their session
+    count drains_given_up{
+        0};  ///< sessions that were closed because more than the limits was left of a COPY or a result
 };
 
 }  // namespace trunkline::pg
