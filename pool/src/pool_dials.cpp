@@ -111,6 +111,7 @@ void pool_impl::on_open(core::slot& s, core::time_point began, pg::connection_ha
             },
         .log = hooks_.log,
         .pool = std::move(name),
+        .policy = policy_,
     };
     try {
         fresh->adopt(pg::session::open(executor_, std::move(opened), std::move(events)));

@@ -77,13 +77,18 @@ core::returned left_as(const pooled_connection& c, bool discard) noexcept {
     if (discard) {
         return core::returned::spoilt;
     }
-    switch (c.session().state()) {
-    case pg::session_state::clean: return core::returned::clean;
-    case pg::session_state::in_transaction: return core::returned::unclean;
-    case pg::session_state::busy:
-    case pg::session_state::broken: break;
+    switch (c.session().end_use()) {
+    case pg::left::ready: return core::returned::clean;
+    case pg::left::unclean: return core::returned::unclean;
+    case pg::left::broken: break;
     }
     return core::returned::spoilt;
+}
+
+std::shared_ptr<pg::session_policy> policy_of(const pool_settings& settings) {
+    auto policy = std::make_shared<pg::session_policy>();
+    policy->follow(settings);
+    return policy;
 }
 
 }  // namespace
@@ -95,6 +100,7 @@ pool_impl::pool_impl(boost::asio::any_io_executor executor, pool_settings settin
       timer_{executor_},
       acquire_timeout_{settings.acquire.timeout.count()},
       reads_clock_{needs_clock(limits_of(settings, hooks_))},
+      policy_{policy_of(settings)},
       settings_{checked(std::move(settings))},
       where_{std::make_shared<const pg::conninfo>(pg::parse_conninfo(settings_->connect))},
       work_{boost::asio::prefer(executor_, boost::asio::execution::outstanding_work.tracked)} {}
@@ -119,7 +125,7 @@ pooled_connection* pool_impl::try_acquire(const source_location& where) noexcept
         return nullptr;
     }
     auto& c = *static_cast<pooled_connection*>(s->connection);
-    if (c.session().state() == pg::session_state::broken) {  // the news of it is still on the way
+    if (!c.session().is_fit()) {  // it broke, or is out of step: the news of it is still on the way
         take_back(c, true);
         return nullptr;
     }
@@ -336,6 +342,7 @@ void pool_impl::reconfigure(pool_settings settings) {
     }
     const auto by = limits_of(*next, hooks_);
     reads_clock_.store(needs_clock(by), std::memory_order_relaxed);
+    policy_->follow(*next);
     core::actions decided;
     {
         const guarded_machine::entry core{machine_};
@@ -428,6 +435,10 @@ pool_state pool_impl::state() const noexcept {
 pool_stats pool_impl::stats() const noexcept {
     pool_stats all;
     static_cast<pool_counts&>(all) = machine_.counts();
+    all.rollbacks = policy_->rollbacks.load(std::memory_order_relaxed);
+    all.resets = policy_->resets.load(std::memory_order_relaxed);
+    all.cancels = policy_->cancels.load(std::memory_order_relaxed);
+    all.cancels_unproven = policy_->cancels_unproven.load(std::memory_order_relaxed);
     all.wait = waits_.snapshot();
     all.use = uses_.snapshot();
     all.dial = dials_.snapshot();

@@ -5,6 +5,7 @@
 #include "hook_run.hpp"
 #include "metrics/sharded_histogram.hpp"
 #include "pg/dialer.hpp"
+#include "pg/session_policy.hpp"
 #include "pool_timer.hpp"
 #include "pooled_connection.hpp"
 
@@ -106,7 +107,8 @@ private:
 
     // tasks (pool_tasks.cpp)
     void work(core::slot& s, core::task doing);
-    void run_errand(pooled_connection& c, const char* sql);
+    static pg::operation& errand_for(pooled_connection& c, const char* sql);
+    static void run_errand(pooled_connection& c, const char* sql);
     void mend(pooled_connection& c);
     void on_errand_done(pooled_connection& c);
     void on_errand_dropped(pooled_connection& c) noexcept;
@@ -125,6 +127,7 @@ private:
         acquire_timeout_;  // in milliseconds; beside `settings_`, so that waiters need no lock
     metrics::sharded_histogram waits_, uses_, dials_;
     std::atomic<bool> reads_clock_;  // whenever a lease comes back: something depends on the time of it
+    const std::shared_ptr<pg::session_policy> policy_;
 
     std::atomic<bool> closing_{false};
     std::atomic<core::time_point::rep> closes_at_{core::never.time_since_epoch().count()};  // `drain` has been called

@@ -50,7 +50,7 @@ void pool_impl::work(core::slot& s, core::task doing) {
     }
 }
 
-void pool_impl::run_errand(pooled_connection& c, const char* sql) {
+pg::operation& pool_impl::errand_for(pooled_connection& c, const char* sql) {
     c.errand.sql = sql;
     c.errand.values = nullptr;
     c.errand.of = &c;
@@ -62,20 +62,22 @@ void pool_impl::run_errand(pooled_connection& c, const char* sql) {
         auto& of = *static_cast<pooled_connection::chore&>(done).of;
         of.owner().on_errand_dropped(of);
     };
-    c.session().start(c.errand);
+    return c.errand;
 }
 
+void pool_impl::run_errand(pooled_connection& c, const char* sql) { c.session().start(errand_for(c, sql)); }
+
 void pool_impl::mend(pooled_connection& c) {
-    if (c.session().state() == pg::session_state::clean) {
+    if (c.session().is_fit()) {
         go_on(c, core::task::clean);
     } else {
-        run_errand(c, "ROLLBACK");
+        c.session().mend(errand_for(c, ""));
     }
 }
 
 void pool_impl::on_errand_done(pooled_connection& c) {
     (void)c.session().take_first_use();  // the pool's own use is nobody's lease
-    const bool well = !c.errand.code && c.session().state() == pg::session_state::clean;
+    const bool well = !c.errand.code && c.session().is_fit();
     const auto doing = c.place().doing;
     if (well && doing == core::task::prepare) {
         take_server_limits(c.errand.rows);
@@ -121,7 +123,7 @@ void pool_impl::on_hook_done(pooled_connection& c, hook_outcome how, const std::
         log(log_level::warning, "a hook failed: " + why);
     }
     const auto doing = c.place().doing;
-    const bool left_clean = c.session().state() == pg::session_state::clean;
+    const bool left_clean = c.session().end_use() == pg::left::ready;
     finish_task(c, left_clean ? verdict_of(doing, how) : core::verdict::bad);
 }
 
