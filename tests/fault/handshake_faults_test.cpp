@@ -132,17 +132,17 @@ TEST_CASE(
     CHECK(server.count().ready == 0);
 }
 
-TEST_CASE("what the server says to a login reaches who waits for a connection: a refused login, at once") {
-    const auto [code, words] = GENERATE(table<std::string, std::string>({
-        {"28P01", "password authentication failed for user \"user\""},
-        {"28000", "no pg_hba.conf entry for host"},
-        {"3D000", "database \"db\" does not exist"},
+TEST_CASE("AQ-14: what the server says to a login reaches who waits for a connection: a refused login, at once") {
+    const auto [code, words, reason] = GENERATE(table<std::string, std::string, pool_errc>({
+        {"28P01", "password authentication failed for user \"user\"", pool_errc::auth_failed},
+        {"28000", "no pg_hba.conf entry for host", pool_errc::auth_failed},
+        {"3D000", "database \"db\" does not exist", pool_errc::unavailable},
     }));
     scripted_server server;
     server.greet_with(refuses(code, words));
     const auto begin = steady_clock::now();
     const auto seen = refused_by(server, 60s);
-    CHECK(seen.reason == pool_errc::unavailable);
+    CHECK(seen.reason == reason);
     CHECK(seen.last.sqlstate == code);
     CHECK_THAT(seen.what, has_text(words));
     CHECK(steady_clock::now() - begin < 30s);

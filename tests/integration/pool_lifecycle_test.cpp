@@ -94,7 +94,7 @@ TEST_CASE("a URL that libpq cannot read is refused at construction, and no secre
     }
 }
 
-TEST_CASE("rotation replaces every session, lent ones when they come back") {
+TEST_CASE("LC-3: rotation replaces every session, one after another, and breaks no lease") {
     asio::io_context context;
     pool pool{context.get_executor(), fixture::settings("rotate", {.min = 2, .max = 2})};
     std::set<int> before;
@@ -109,6 +109,9 @@ TEST_CASE("rotation replaces every session, lent ones when they come back") {
         pool.rotate();
         co_await first->query("SELECT 1");
         first.release();
+        while (pool.stats().retired < 2 || pool.stats().idle < 2) {
+            co_await asio::post(context, asio::use_awaitable);
+        }
         auto third = co_await pool.acquire();
         auto fourth = co_await pool.acquire();
         after = {third->backend_pid(), fourth->backend_pid()};
@@ -120,6 +123,43 @@ TEST_CASE("rotation replaces every session, lent ones when they come back") {
         CHECK(before.count(pid) == 0);
     }
     CHECK(pool.stats().retired == 2);
+}
+
+TEST_CASE("LC-9: eviction closes idle sessions now and lent ones when they come back") {
+    asio::io_context context;
+    pool pool{context.get_executor(), fixture::settings("evict", {.min = 0, .max = 3})};
+    std::size_t while_lent = 0;
+    bool lease_goes_on = false;
+    std::size_t chosen_alone = 0;
+    run(context, [&]() -> asio::awaitable<void> {
+        auto first = co_await pool.acquire();
+        auto second = co_await pool.acquire();
+        second.release();
+        pool.evict_all();
+        while (pool.stats().total > 1) {
+            co_await asio::post(context, asio::use_awaitable);
+        }
+        while_lent = fixture::sessions("evict");
+        const auto rows = co_await first->query("SELECT 1");
+        lease_goes_on = rows.size() == 1;
+        first.release();
+        auto third = co_await pool.acquire();
+        auto fourth = co_await pool.acquire();
+        const int spared = third->backend_pid();
+        third.release();
+        fourth.release();
+        pool.evict([&](const connection_info& c) { return c.backend_pid != spared && c.uses == 1; });
+        while (pool.stats().total > 1) {
+            co_await asio::post(context, asio::use_awaitable);
+        }
+        auto last = co_await pool.acquire();
+        chosen_alone = last->backend_pid() == spared ? 1U : 0U;
+        last.release();
+        co_await pool.close(1s);
+    });
+    CHECK(while_lent == 1);
+    CHECK(lease_goes_on);
+    CHECK(chosen_alone == 1);
 }
 
 TEST_CASE("close tells those who wait, waits for leases, and refuses newcomers") {
