@@ -16,8 +16,8 @@ namespace {
 // Two, so that one server that is a black hole, for which PQcancel of libpq < 17 waits minutes, does not stop the
 // others; more would be a flood of connections at a server that is in trouble.
 constexpr std::size_t most_threads = 2;
-// A request is some hundred bytes; whoever cancels more than this at once has lost the server.
-constexpr std::size_t most_waiting = 1'000;
+// Sessions wait for the end of their request; who stands further behind would not get it in time anyway.
+constexpr std::size_t most_waiting = 64;
 
 #ifdef LIBPQ_HAS_ASYNC_CANCEL
 
@@ -31,11 +31,11 @@ using request_handle = std::unique_ptr<PGcancelConn, free_request>;
 request_handle make_request(PGconn* session) noexcept { return request_handle{PQcancelCreate(session)}; }
 
 // Encrypted when the session is, and under a deadline. On this thread and not on the reactor, because the TLS handshake
-// costs milliseconds.
-void send(PGcancelConn* request) noexcept {
+// costs milliseconds. False: nobody knows whether the server has taken it.
+bool send(PGcancelConn* request) noexcept {
     const auto end = std::chrono::steady_clock::now() + deadline;
     if (PQcancelStart(request) == 0) {
-        return;
+        return true;
     }
     auto state = PGRES_POLLING_WRITING;
     while (state == PGRES_POLLING_WRITING || state == PGRES_POLLING_READING) {
@@ -43,10 +43,11 @@ void send(PGcancelConn* request) noexcept {
         pollfd watched{PQcancelSocket(request), static_cast<short>(state == PGRES_POLLING_READING ? POLLIN : POLLOUT),
                        0};
         if (left.count() <= 0 || ::poll(&watched, 1, static_cast<int>(left.count())) <= 0) {
-            return;
+            return false;
         }
         state = PQcancelPoll(request);
     }
+    return true;
 }
 
 #else
@@ -58,26 +59,38 @@ using request_handle = std::unique_ptr<PGcancel, free_request>;
 
 request_handle make_request(PGconn* session) noexcept { return request_handle{PQgetCancel(session)}; }
 
-void send(PGcancel* request) noexcept {
+// Returns when the server has closed the request's connection, or has never taken it.
+bool send(PGcancel* request) noexcept {
     char why_not[256];
     PQcancel(request, why_not, sizeof(why_not));
+    return true;
 }
 
 #endif
 
+struct waiting_request {
+    request_handle request;
+    std::weak_ptr<cancel_observer> told;
+};
+
 struct request_queue {
     std::mutex mutex;
-    std::deque<request_handle> waiting;
+    std::deque<waiting_request> waiting;
     std::size_t threads = 0;
 };
 
 void work(request_queue& queue) noexcept {
     std::unique_lock lock{queue.mutex};
     while (!queue.waiting.empty()) {
-        const request_handle next = std::move(queue.waiting.front());
-        queue.waiting.pop_front();
-        lock.unlock();
-        send(next.get());
+        {
+            const auto next = std::move(queue.waiting.front());
+            queue.waiting.pop_front();
+            lock.unlock();
+            const bool ended = send(next.request.get());
+            if (const auto told = next.told.lock(); told && ended) {
+                told->on_request_ended();
+            }
+        }
         lock.lock();
     }
     --queue.threads;
@@ -85,26 +98,35 @@ void work(request_queue& queue) noexcept {
 
 }  // namespace
 
-void request_cancel(PGconn* session) noexcept {
+bool request_cancel(PGconn* session, std::weak_ptr<cancel_observer> told) noexcept {
     // Shared with the threads, which are detached and may outlive main(): a black hole must not hold up an exit.
     static const auto queue = std::make_shared<request_queue>();
     auto request = make_request(session);
     if (!request) {
-        return;
+        return false;
+    }
+    const std::lock_guard lock{queue->mutex};
+    if (queue->waiting.size() >= most_waiting) {
+        return false;
     }
     try {
-        const std::lock_guard lock{queue->mutex};
-        if (queue->waiting.size() >= most_waiting) {
-            return;
-        }
-        queue->waiting.push_back(std::move(request));
-        if (queue->threads < most_threads) {
-            start_helper_thread("trunkline-stop", [shared = queue] { work(*shared); }).detach();
-            ++queue->threads;
-        }
+        queue->waiting.push_back({std::move(request), std::move(told)});
     } catch (...) {
-        // No memory or no thread: the session is closed all the same, and another thread may still take the request.
+        return false;
     }
+    if (queue->threads == most_threads) {
+        return true;
+    }
+    try {
+        start_helper_thread("trunkline-stop", [shared = queue] { work(*shared); }).detach();
+        ++queue->threads;
+    } catch (...) {  // no thread: a running one takes it
+        if (queue->threads == 0) {
+            queue->waiting.pop_back();
+            return false;
+        }
+    }
+    return true;
 }
 
 }  // namespace trunkline::pg

@@ -60,9 +60,9 @@ public:
         /// with their error. Not when a session turns `broken` under a lease's own statement (a COPY with too much to
         /// read, a cancellation beyond the limits): who returns the lease sees that.
         std::function<void(error_code, const diagnostics&)> lost;
-        log_handler log;                         ///< the server's notices
-        std::string pool;                        ///< for the log
-        std::shared_ptr<session_policy> policy;  ///< null: the defaults
+        log_handler log;                           ///< the server's notices
+        std::string pool;                          ///< for the log
+        std::shared_ptr<session_policy> policy{};  ///< null: the defaults
     };
 
     /// Takes over a connection that has been dialed, and watches it. Throws `boost::system::system_error` if the process

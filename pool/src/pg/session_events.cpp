@@ -4,6 +4,9 @@
 #include "statement.hpp"
 #include "tls_pending.hpp"
 
+#include <algorithm>
+#include <utility>
+
 // What the socket says: everything that a session hears from its server.
 
 namespace trunkline::pg {
@@ -13,7 +16,7 @@ void session::link::on_notice(void* self, const PGresult* said) noexcept {
     try {
         auto notice = diagnosis_of(said);
         const bool stray = notice.sqlstate.empty();  // libpq's own complaint of a message that has no place here
-        if (ends_session(notice) || (stray && mine.current_ == nullptr)) {
+        if (ends_session(notice) || (stray && mine.expected_.empty())) {
             mine.last_words_ = std::move(notice);
         } else {
             mine.notices_.push_back(std::move(notice));
@@ -62,25 +65,24 @@ void session::link::on_writable(news& told) {
 
 void session::link::receive(news& told) {
     PGconn* const from = connection_.get();
+    const bool draining = copying_ || unrest_.statement_open;
+    const auto before = draining ? socket_->available() : 0;
     bool alive = PQconsumeInput(from) == 1;
     while (alive && tls_pending(from)) {
         alive = PQconsumeInput(from) == 1;
     }
-    if (current_ != nullptr) {
-        switch (collect(from, *current_)) {
-        case progress::waiting: break;
-        case progress::ended:
-            told.done = std::exchange(current_, nullptr);
-            settle_state();
-            break;
-        case progress::unsupported:
-            told.done = std::exchange(current_, nullptr);
-            state_.store(session_state::broken, std::memory_order_release);
-            break;
-        }
+    if (draining) {
+        drained_ += before - std::min(before, socket_->available());
     }
-    if (current_ == nullptr && alive) {
+    take_answers(told);
+    if (!connection_) {
+        return;
+    }
+    if (expected_.empty() && alive) {
         (void)PQisBusy(from);  // what came while idle (a FATAL, say) is parsed here and told to `on_notice`
+        if (!told.any()) {
+            note_read_only();  // a parameter, maybe
+        }
     }
     while (PGnotify* const unwanted = PQnotifies(from)) {
         PQfreemem(unwanted);
@@ -90,7 +92,102 @@ void session::link::receive(news& told) {
     }
     if (!alive || last_words_ || PQstatus(from) != CONNECTION_OK) {
         lose(told);
+    } else if ((copying_ || unrest_.statement_open) && drained_too_much()) {
+        give_up_drain(told);
     }
+}
+
+/// Takes what has arrived of the answers that are expected.
+void session::link::take_answers(news& told) {
+    while (connection_ && !expected_.empty()) {
+        const unit what = expected_.front();
+        operation& into = what == unit::statement && current_ != nullptr ? *current_ : own_;
+        const auto got = collect(connection_.get(), into, in_pipeline_);
+        switch (got) {
+        case progress::waiting: return;
+        case progress::ended:
+            expected_.erase(expected_.begin());
+            if (expected_.empty() && std::exchange(in_pipeline_, false) && PQexitPipelineMode(connection_.get()) == 0) {
+                lose(told, "libpq did not leave its pipeline mode");
+                return;
+            }
+            on_answered(what, told);
+            break;
+        case progress::copy_in:
+        case progress::copy_out:
+            if (!end_copy(got == progress::copy_in, into, told)) {
+                return;
+            }
+            break;
+        case progress::out_of_step: lose(told, "the server's answers are out of step with what it was asked"); return;
+        }
+    }
+}
+
+/// A COPY has no place here: ends it, so that the connection can go on. False: wait.
+bool session::link::end_copy(bool in, operation& into, news& told) {
+    if (!std::exchange(copying_, true)) {
+        diagnostics said;
+        said.message = "COPY cannot run through query()";
+        fail(into, pool_errc::unsupported_statement, std::move(said));
+        policy_->drains.fetch_add(1, std::memory_order_relaxed);
+        drained_ = 0;
+        if (mending_deadline_ == never) {
+            limit_mending(policy_->drain_time.load(std::memory_order_relaxed));
+        }
+        if (in) {
+            if (!refuse_copy(connection_.get())) {
+                lose(told);
+                return false;
+            }
+            flush(told);
+            return connection_ != nullptr;
+        }
+    }
+    return !in && drop_copied_rows(connection_.get());
+}
+
+void session::link::on_answered(unit what, news& told) {
+    const auto failed = std::exchange(own_.code, {});
+    switch (what) {
+    case unit::statement:
+        copying_ = false;
+        if (current_ != nullptr) {
+            on_statement_end(told);
+            return;
+        }
+        unrest_.statement_open = unrest_.wants_request = false;
+        unrest_.stopped_by_it = failed == sqlstate::query_canceled && armed_.value.count() == 0 && armed_.certain;
+        break;
+    case unit::reset:
+        if (failed) {
+            policy_->resets_failed.fetch_add(1, std::memory_order_relaxed);
+            lose(told, "the reset of a returned connection failed: " + own_.said.message);
+            return;
+        }
+        break;
+    case unit::preamble: armed_.certain = armed_.certain && !failed; break;
+    case unit::absorb: unrest_.absorbed = true; break;
+    case unit::rollback: unrest_.rolled_back = true; break;
+    }
+    own_.rows = {};
+    if (current_ == nullptr && state() == session_state::busy) {
+        go_on(told);
+    }
+}
+
+void session::link::on_statement_end(news& told) {
+    auto& ended = *current_;
+    if (ended.code == sqlstate::query_canceled && server_deadline_ != never && clock::now() >= server_deadline_) {
+        ended.code = pool_errc::query_timeout;  // the server noticed first; its own words stay
+        policy_->timeouts.fetch_add(1, std::memory_order_relaxed);
+    }
+    if (ended.code == sqlstate::read_only_transaction) {
+        note_read_only();
+    }
+    mending_deadline_ = never;
+    told.add(take_operation());
+    settle_state();
 }
 
 void session::link::settle_state() noexcept {
@@ -105,26 +202,31 @@ void session::link::settle_state() noexcept {
     state_.store(next, std::memory_order_release);
 }
 
-void session::link::flush(news& told) {
-    const int pending = PQflush(connection_.get());
-    if (pending == 1 && !writing_) {
-        writing_ = true;
-        socket_->wait(direction::write, shared_from_this());
-    } else if (pending < 0 && PQstatus(connection_.get()) != CONNECTION_OK) {
-        lose(told);
+/// The session goes no further under the statement that runs: who returns its lease sees it.
+void session::link::break_off(news& told, const char* why) {
+    told.add(take_operation());
+    state_.store(session_state::broken, std::memory_order_release);
+    expected_.clear();
+    unrest_ = {};
+    mending_deadline_ = never;
+    lost_said_.message = why;
+}
+
+void session::link::lose(news& told, std::string why) {
+    if (!last_words_) {
+        last_words_.emplace().message = std::move(why);
     }
+    lose(told);
 }
 
 void session::link::lose(news& told) {
-    if (current_ != nullptr) {
-        told.done = std::exchange(current_, nullptr);
-    }
-    operation* const failed = told.done;
+    operation* const running = take_operation();
+    const operation* const last = running != nullptr ? running : told.done[0];
     if (last_words_) {
         lost_said_ = std::move(*last_words_);
         last_words_.reset();
-    } else if (failed != nullptr && ends_session(failed->said)) {
-        lost_said_ = failed->said;
+    } else if (last != nullptr && ends_session(last->said)) {
+        lost_said_ = last->said;
     } else {
         lost_said_ = diagnosis_of(connection_.get());
         if (lost_said_.message.empty()) {
@@ -132,11 +234,20 @@ void session::link::lose(news& told) {
         }
     }
     lost_code_ = code_of(lost_said_);
-    if (failed != nullptr && state() == session_state::busy && !failed->code) {
-        fail(*failed, lost_code_, lost_said_);
+    if (running != nullptr && !running->code) {
+        fail(*running, lost_code_, lost_said_);
+    }
+    told.add(running);
+    if (operation* const mender = std::exchange(mender_, nullptr)) {
+        fail(*mender, lost_code_, lost_said_);
+        told.add(mender);
     }
     told.lost = !closing_;
     state_.store(session_state::broken, std::memory_order_release);
+    expected_.clear();
+    unrest_ = {};
+    mending_deadline_ = never;
+    timer_.reset();
     connection_.reset();
     socket_->close();
 }

@@ -6,7 +6,8 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
-#include <cassert>
+#include <string_view>
+#include <utility>
 
 namespace trunkline::pg {
 
@@ -26,6 +27,22 @@ void drop(operation* what) noexcept {
     }
 }
 
+void complete(operation* what) {
+    if (what != nullptr) {
+        what->complete(*what);
+    }
+}
+
+bool says_read_only(PGconn* connection) noexcept {
+    for (const char* const name : {"in_hot_standby", "default_transaction_read_only"}) {
+        const char* const value = PQparameterStatus(connection, name);
+        if (value != nullptr && std::string_view{value} == "on") {
+            return true;
+        }
+    }
+    return false;
+}
+
 log_level level_of(const diagnostics& notice) noexcept {
     if (notice.severity == "NOTICE" || notice.severity == "INFO" || notice.severity == "LOG") {
         return log_level::info;
@@ -39,13 +56,16 @@ log_level level_of(const diagnostics& notice) noexcept {
 struct session::link::posted_news {
     posted_news(std::shared_ptr<link> teller, news what) : from{std::move(teller)}, told{std::move(what)} {}
     posted_news(posted_news&& other) noexcept : from{std::move(other.from)}, told{std::move(other.told)} {
-        other.told.done = nullptr;
+        other.told.done = {};
     }
     posted_news& operator=(posted_news&&) = delete;
-    ~posted_news() { drop(told.done); }
+    ~posted_news() {
+        drop(told.done[0]);
+        drop(told.done[1]);
+    }
     void operator()() {
         news now = std::move(told);
-        told.done = nullptr;
+        told.done = {};
         from->tell(now);
     }
     std::shared_ptr<link> from;
@@ -57,13 +77,20 @@ session::link::link(boost::asio::any_io_executor executor, connection_handle con
       context_{context_of(executor_)},
       threads_{context_ == nullptr ? nullptr : &boost::asio::use_service<detail::context_threads>(*context_)},
       to_{std::move(to)},
+      policy_{to_.policy ? to_.policy : std::make_shared<session_policy>()},
       backend_pid_{PQbackendPID(connection.get())},
+      opened_read_only_{says_read_only(connection.get())},
       connection_{std::move(connection)},
       socket_{socket::open(executor_, PQsocket(connection_.get()))} {
     PQsetNoticeReceiver(connection_.get(), &link::on_notice, this);
 }
 
-session::link::~link() = default;
+session::link::~link() {
+    if (forked_since(born_)) {  // the reactor is the parent's too
+        (void)timer_.release();
+        (void)close_timer_.release();
+    }
+}
 
 void session::link::watch() {
     const std::lock_guard lock{mutex_};
@@ -75,35 +102,13 @@ void session::link::start(operation& what) {
     news told;
     if (const auto refused = check_statement(what, what.said)) {
         what.code = refused;
-        told.done = &what;
-        tell_later(std::move(told));
-        return;
-    }
-    {
+        told.add(&what);
+    } else {
         const std::lock_guard lock{mutex_};
-        if (current_ != nullptr || state() == session_state::broken) {
-            if (current_ != nullptr) {
-                fail(what, pool_errc::operation_in_progress, {});
-            } else {
-                fail(what, lost_code_, lost_said_);
-            }
-            told.done = &what;
-        } else {
-            if (first_use_.load(std::memory_order_relaxed) == unused) {
-                first_use_.store(std::chrono::steady_clock::now().time_since_epoch().count(),
-                                 std::memory_order_relaxed);
-            }
-            current_ = &what;
-            state_.store(session_state::busy, std::memory_order_release);
-            if (send_statement(connection_.get(), what)) {
-                flush(told);
-            } else {
-                lose(told);
-            }
-        }
+        admit(what, told);
     }
     // `what` may be gone by now, unless there is news.
-    if (told.done != nullptr) {
+    if (told.any()) {
         tell_later(std::move(told));
     }
 }
@@ -112,12 +117,65 @@ void session::link::cancel(operation& what) {
     news told;
     {
         const std::lock_guard lock{mutex_};
-        if (current_ != &what) {
+        if (current_ != &what && parked_ != &what) {
             return;
         }
         give_up(boost::asio::error::operation_aborted, told);
     }
     tell_later(std::move(told));
+}
+
+left session::link::end_use() noexcept {
+    const auto now = state();
+    if (now == session_state::broken || is_read_only()) {
+        return left::broken;
+    }
+    if (now != session_state::clean) {
+        return left::unclean;
+    }
+    if (!reset_is_due(policy_->reset.load(std::memory_order_relaxed), footprint_.load(std::memory_order_relaxed))) {
+        return left::ready;
+    }
+    news told;
+    {
+        const std::lock_guard lock{mutex_};
+        if (state() != session_state::clean) {
+            return left::broken;
+        }
+        if (send_reset()) {
+            flush(told);
+        } else {
+            lose(told);
+        }
+    }
+    if (told.any()) {
+        tell_later(std::move(told));
+        return left::broken;
+    }
+    return left::ready;
+}
+
+void session::link::mend(operation& what) {
+    what.code = {};
+    news told;
+    {
+        const std::lock_guard lock{mutex_};
+        if (state() != session_state::broken && (current_ != nullptr || parked_ != nullptr)) {
+            give_up(pool_errc::lease_released, told);
+        }
+        if (state() == session_state::broken || forked_since(born_)) {
+            fail(what, lost_code_, lost_said_);
+            told.add(&what);
+        } else {
+            mender_ = &what;
+            unrest_.mending = true;
+            state_.store(session_state::busy, std::memory_order_release);
+            go_on(told);
+        }
+    }
+    if (told.any()) {
+        tell_later(std::move(told));
+    }
 }
 
 void session::link::close(error_code reason, std::function<void()> closed) {
@@ -129,8 +187,14 @@ void session::link::close(error_code reason, std::function<void()> closed) {
         }
         closing_ = true;
         closed_ = std::move(closed);
-        if (current_ != nullptr) {
-            give_up(reason, told);
+        if (connection_ && (current_ != nullptr || unrest_.wants_request) && !forked_since(born_)) {
+            (void)request_cancel(connection_.get(), {});
+        }
+        for (operation* const ended : {take_operation(), std::exchange(mender_, nullptr)}) {
+            if (ended != nullptr) {
+                fail(*ended, reason, {});
+                told.add(ended);
+            }
         }
         state_.store(session_state::broken, std::memory_order_release);
         if (connection_) {  // else it was lost, and that is told
@@ -138,13 +202,14 @@ void session::link::close(error_code reason, std::function<void()> closed) {
             lost_said_.message = "the connection was closed by its pool";
         }
         connection_.reset();
-        if (!socket_->is_open()) {
+        timer_.reset();
+        if (!socket_->is_open() || forked_since(born_)) {
             end(told);
         } else {
             // The server closes its end after the session has left pg_stat_activity, so that our count of its sessions
             // is never too low.
             socket_->finish_writing();
-            close_timer_.emplace(executor_, longest_goodbye);
+            close_timer_ = std::make_unique<boost::asio::steady_timer>(executor_, longest_goodbye);
             close_timer_->async_wait([self = shared_from_this()](const boost::system::error_code&) {
                 news late;
                 {
@@ -155,58 +220,68 @@ void session::link::close(error_code reason, std::function<void()> closed) {
             });
         }
     }
-    if (told.done != nullptr || told.closed) {
+    if (told.any()) {
         tell_later(std::move(told));
     }
 }
 
 void session::link::hang_up() noexcept {
+    if (forked_since(born_)) {
+        return;  // whoever held the lock is not in this process; the destructor does the rest
+    }
     operation* dropped = nullptr;
+    operation* mender = nullptr;
     {
         const std::lock_guard lock{mutex_};
-        dropped = std::exchange(current_, nullptr);
+        dropped = take_operation();
+        mender = std::exchange(mender_, nullptr);
         state_.store(session_state::broken, std::memory_order_release);
         if (closing_) {
             return;  // the goodbye goes on by itself
         }
         closing_ = true;
+        timer_.reset();
         connection_.reset();
         socket_->close();
     }
     drop(dropped);
+    drop(mender);
 }
 
 void session::link::on_abandoned() noexcept {
     operation* dropped = nullptr;
+    operation* mender = nullptr;
     std::function<void()> never_called;
     {
         const std::lock_guard lock{mutex_};
         abandoned_ = true;
-        dropped = std::exchange(current_, nullptr);
+        dropped = take_operation();
+        mender = std::exchange(mender_, nullptr);
         state_.store(session_state::broken, std::memory_order_release);
         never_called = std::move(closed_);
+        timer_.reset();
         close_timer_.reset();
         connection_.reset();
         socket_->close();
     }
     drop(dropped);
+    drop(mender);
 }
 
-void session::link::give_up(error_code code, news& told) {
-    told.done = std::exchange(current_, nullptr);
-    fail(*told.done, code, {});
-    state_.store(session_state::broken, std::memory_order_release);
-    request_cancel(connection_.get());
-    lost_said_.message = "a statement on this connection was given up before";
+operation* session::link::take_operation() noexcept {
+    deadline_ = server_deadline_ = never;
+    server_time_ = {};
+    auto* const parked = std::exchange(parked_, nullptr);
+    auto* const running = std::exchange(current_, nullptr);
+    return running != nullptr ? running : parked;
 }
 
 void session::link::tell(news& told) {
     for (const auto& notice : told.notices) {
         log_notice(notice);
     }
-    if (told.done != nullptr) {
-        told.done->complete(*told.done);
-    }
+    complete(told.done[0]);
+    complete(told.done[1]);
     if (told.lost && to_.lost) {
         to_.lost(lost_code_, lost_said_);  // no longer change once lost
     }
@@ -217,9 +292,8 @@ void session::link::tell(news& told) {
 
 void session::link::tell_later(news told) {
     if (abandoned_) {  // there is no queue any more; an operation ends here, everything else is of no interest
-        if (told.done != nullptr) {
-            told.done->complete(*told.done);
-        }
+        complete(told.done[0]);
+        complete(told.done[1]);
         return;
     }
     boost::asio::post(executor_, posted_news{shared_from_this(), std::move(told)});
@@ -246,6 +320,12 @@ std::optional<std::chrono::steady_clock::time_point> session::link::take_first_u
     }
     const auto first = first_use_.exchange(unused, std::memory_order_relaxed);
     return std::chrono::steady_clock::time_point{std::chrono::steady_clock::duration{first}};
+}
+
+void session::link::note_read_only() noexcept {
+    if (!opened_read_only_ && says_read_only(connection_.get())) {
+        read_only_.store(true, std::memory_order_relaxed);
+    }
 }
 
 std::string session::link::server_parameter(const char* name) const {

@@ -1,11 +1,15 @@
 #pragma once
 
+#include "canceller.hpp"
+#include "mending.hpp"
 #include "resumption/context_threads.hpp"
 #include "session.hpp"
 #include "socket.hpp"
 
 #include <boost/asio/steady_timer.hpp>
+#include <boost/container/static_vector.hpp>
 
+#include <array>
 #include <atomic>
 #include <mutex>
 #include <vector>
@@ -18,7 +22,10 @@ namespace trunkline::pg {
 /// While the socket is open, one wait for reading is under way (or its handler runs), also when the session is broken
 /// or closing. So an execution context that is destroyed always reaches `on_abandoned`, and nothing of Asio's is left
 /// behind in an object that lives longer.
-class session::link final : public socket_owner, public std::enable_shared_from_this<link> {
+///
+/// session_link.cpp: its life, and who is told what. session_send.cpp: what goes out. session_events.cpp: what the server
+/// says. session_mend.cpp: statements that were given up, time-outs, returns.
+class session::link final : public socket_owner, public cancel_observer, public std::enable_shared_from_this<link> {
 public:
     link(boost::asio::any_io_executor executor, connection_handle connection, session::events to);
     ~link();
@@ -26,66 +33,144 @@ public:
     void watch();
     void start(operation& what);
     void cancel(operation& what);
+    [[nodiscard]] left end_use() noexcept;
+    void mend(operation& what);
     void close(error_code reason, std::function<void()> closed);
     /// The session is destroyed.
     void hang_up() noexcept;
 
     [[nodiscard]] session_state state() const noexcept { return state_.load(std::memory_order_acquire); }
+    [[nodiscard]] bool is_read_only() const noexcept { return read_only_.load(std::memory_order_relaxed); }
     [[nodiscard]] std::optional<std::chrono::steady_clock::time_point> take_first_use() noexcept;
     [[nodiscard]] int backend_pid() const noexcept { return backend_pid_; }
     [[nodiscard]] std::string server_parameter(const char* name) const;
 
     void on_ready(direction which, std::shared_ptr<socket_owner> self) override;
     void on_abandoned() noexcept override;
+    void on_request_ended() noexcept override;
 
 private:
+    using clock = std::chrono::steady_clock;
+    static constexpr clock::time_point never = clock::time_point::max();
+
     struct news {
-        operation* done = nullptr;  ///< has its outcome
+        std::array<operation*, 2> done{};  ///< have their outcome: the user's first, then who mends
         bool lost = false;
         std::vector<diagnostics> notices;
         std::function<void()> closed;
+
+        void add(operation* ended) noexcept {
+            if (ended != nullptr) {
+                done[done[0] == nullptr ? 0 : 1] = ended;
+            }
+        }
+        [[nodiscard]] bool any() const noexcept { return done[0] != nullptr || lost || closed; }
     };
     struct posted_news;
 
+    /// What the server still has to answer, in this order; each ends with a ReadyForQuery.
+    enum class unit : unsigned char {
+        reset,      ///< of the last lease
+        preamble,   ///< SET or RESET statement_timeout
+        statement,  ///< the user's; always the last
+        absorb,     ///< an empty statement, which takes a late signal
+        rollback,   ///< of a transaction that a lease ended in
+    };
+
     static void on_notice(void* self, const PGresult* said) noexcept;
 
-    // Under the lock.
+    // All of these under the lock. Sending:
+    void admit(operation& what, news& told);
+    void send(operation& what, news& told);
+    [[nodiscard]] bool send_preamble(preamble first);
+    [[nodiscard]] bool send_reset();
+    [[nodiscard]] bool enter_pipeline() noexcept;
+    void send_own(const char* sql, unit as, news& told);
+    [[nodiscard]] bool note_footprint(const operation& what) noexcept;
+    void limit_operation(std::chrono::milliseconds timeout);
+    void flush(news& told);
+
+    // Hearing:
     void on_readable(news& told);
     void on_writable(news& told);
     void receive(news& told);
+    void take_answers(news& told);
+    void on_answered(unit what, news& told);
+    void on_statement_end(news& told);
+    [[nodiscard]] bool end_copy(bool in, operation& into, news& told);
+    void note_read_only() noexcept;
     void settle_state() noexcept;
-    void flush(news& told);
-    void lose(news& told);
-    void end(news& told);
+
+    // Mending:
     void give_up(error_code code, news& told);
+    void go_on(news& told);
+    void ask_to_stop(news& told);
+    void calm(news& told);
+    void limit_mending(session_policy::milliseconds time);
+    void arm();
+    void on_timer(clock::time_point at);
+    void on_overdue(news& told);
+    [[nodiscard]] bool drained_too_much() const noexcept;
+    void give_up_drain(news& told);
+
+    // Ending:
+    [[nodiscard]] operation* take_operation() noexcept;
+    void break_off(news& told, const char* why);
+    void lose(news& told);
+    void lose(news& told, std::string why);
+    void end(news& told);
 
     // Not under the lock.
     void tell(news& told);
     void tell_later(news told);
     void log_notice(const diagnostics& notice) const noexcept;
 
-    static constexpr std::chrono::steady_clock::rep unused = 0;
+    static constexpr clock::rep unused = 0;
+    static constexpr std::uint64_t lot = 64;      // in which statements are counted
+    static constexpr std::size_t most_units = 4;  // reset, preamble, statement; then absorb or rollback alone
 
     const boost::asio::any_io_executor executor_;
     boost::asio::io_context* const context_;  // of `executor_`, or null: it is of another kind
     detail::context_threads* const threads_;  // of that context
     const session::events to_;
+    const std::shared_ptr<session_policy> policy_;
     const int backend_pid_;
+    const unsigned born_ = fork_generation();
+    const bool opened_read_only_;
     std::atomic<session_state> state_{session_state::clean};
-    std::atomic<std::chrono::steady_clock::rep> first_use_{unused};
+    std::atomic<clock::rep> first_use_{unused};
+    std::atomic<footprint> footprint_{footprint::none};
+    std::atomic<bool> read_only_{false};
 
     std::atomic<bool> abandoned_{false};  // the execution context is gone
 
     mutable std::mutex mutex_;  // guards what follows
     connection_handle connection_;
     const std::unique_ptr<socket> socket_;
-    operation* current_ = nullptr;
+    // Of the user's operation there is one at most, and of these two pointers one is set at most.
+    operation* current_ = nullptr;  // has been sent
+    operation* parked_ = nullptr;   // waits until the session is quiet
+    operation* mender_ = nullptr;   // of `mend`
+    operation own_;                 // takes the answers that are nobody's
+    boost::container::static_vector<unit, most_units> expected_;
+    unrest unrest_;
+    armed_timeout armed_;
+    bool in_pipeline_ = false;
     bool writing_ = false;  // a wait for writing is under way
     bool closing_ = false;
+    bool copying_ = false;     // the statement is a COPY, being ended
+    std::size_t drained_ = 0;  // of a COPY, or of a statement that was given up
+    std::uint64_t statements_ = 0;
+    clock::time_point deadline_ = never;         // of the user's operation, as this side notices it
+    clock::time_point server_deadline_ = never;  // the same, as the server notices it; `never` if it is not told
+    std::chrono::milliseconds server_time_{0};   // what it is told
+    clock::time_point mending_deadline_ = never;
+    clock::time_point timer_at_ = never;  // when the timer fires; maybe earlier than anything is due
+    std::unique_ptr<boost::asio::steady_timer> timer_;
+    std::unique_ptr<boost::asio::steady_timer> close_timer_;
     std::function<void()> closed_;
-    std::optional<boost::asio::steady_timer> close_timer_;
     std::vector<diagnostics> notices_;       // since the last `news`
-    std::optional<diagnostics> last_words_;  // the server's FATAL, or what it should not have said while idle
+    std::optional<diagnostics> last_words_;  // the server's FATAL, what it should not have said, why we gave up
     error_code lost_code_{pool_errc::connection_lost};  // what who comes too late is told
     diagnostics lost_said_;
 };

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <new>
 #include <optional>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <utility>
@@ -113,6 +114,14 @@ public:
         if (!descriptor_) {
             return;
         }
+        if (is_inherited()) {
+            // Asio would take the descriptor out of the epoll set, which is the parent's too: leak Asio's record.
+            const int mine = descriptor_->native_handle();
+            [[maybe_unused]] const auto* leaked = new (std::nothrow) descriptor_type{std::move(*descriptor_)};
+            descriptor_.reset();
+            ::close(mine);
+            return;
+        }
         // Asio's close relies on the kernel to take a closed descriptor out of the epoll set, which it does not do while
         // libpq's descriptor of the same socket is open: `release` takes it out.
         const int number = descriptor_->release();
@@ -154,7 +163,16 @@ std::unique_ptr<socket> socket::open(const boost::asio::any_io_executor& executo
     }
 }
 
-void socket::finish_writing() const noexcept { ::shutdown(descriptor(), SHUT_WR); }
+void socket::finish_writing() const noexcept {
+    if (!is_inherited()) {
+        ::shutdown(descriptor(), SHUT_WR);
+    }
+}
+
+std::size_t socket::available() const noexcept {
+    int bytes = 0;
+    return ::ioctl(descriptor(), FIONREAD, &bytes) == 0 && bytes > 0 ? static_cast<std::size_t>(bytes) : 0;
+}
 
 bool socket::drain() const noexcept {
     // So much at a time that a fast sender cannot hold the thread: the reactor calls again.

@@ -1,8 +1,11 @@
 #pragma once
 
+#include "fork_guard.hpp"
+
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/system/error_code.hpp>
 
+#include <cstddef>
 #include <memory>
 
 namespace trunkline::pg {
@@ -28,6 +31,7 @@ protected:
 /// A second descriptor of a session's socket, on Asio's reactor. The only place that touches the descriptor once the
 /// session is established: libpq reads and writes through its own. Not thread-safe: the owner's lock guards it.
 /// It must live until the last wait has ended; waits hold their owner, and the owner holds it.
+/// In the child of a fork it leaves the socket and the epoll set, which the parent goes on using, as they are.
 class socket {
 public:
     socket() = default;
@@ -49,11 +53,17 @@ public:
 
     /// Tells the other end that nothing more comes.
     void finish_writing() const noexcept;
+    /// Bytes that have arrived and were not read.
+    [[nodiscard]] std::size_t available() const noexcept;
     /// Reads what has arrived and drops it. False when the other end has closed.
     [[nodiscard]] bool drain() const noexcept;
 
 protected:
     [[nodiscard]] virtual int descriptor() const noexcept = 0;
+    [[nodiscard]] bool is_inherited() const noexcept { return forked_since(born_); }
+
+private:
+    const unsigned born_ = fork_generation();
 };
 
 }  // namespace trunkline::pg

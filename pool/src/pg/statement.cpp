@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <string>
+#include <utility>
 
 namespace trunkline::pg {
 
@@ -77,12 +78,20 @@ bool send_statement(PGconn* to, const operation& what) {
                              lengths.data(), formats.data(), binary) == 1;
 }
 
-progress collect(PGconn* from, operation& into) {
+progress collect(PGconn* from, operation& into, bool in_pipeline) {
+    bool between = false;  // two statements of a pipeline
     while (PQisBusy(from) == 0) {
         PGresult* const got = PQgetResult(from);
         if (got == nullptr) {
-            return progress::ended;
+            if (!in_pipeline) {
+                return progress::ended;
+            }
+            if (std::exchange(between, true)) {  // never look for a synchronisation that does not come
+                return progress::out_of_step;
+            }
+            continue;
         }
+        between = false;
         result taken{got};
         switch (PQresultStatus(got)) {
         case PGRES_TUPLES_OK:
@@ -92,14 +101,15 @@ progress collect(PGconn* from, operation& into) {
                 into.rows = std::move(taken);
             }
             break;
-        case PGRES_COPY_IN:
-        case PGRES_COPY_OUT:
-        case PGRES_COPY_BOTH: {
-            diagnostics said;
-            said.message = "COPY cannot run through query(): the connection was closed";
-            fail(into, pool_errc::unsupported_statement, std::move(said));
-            return progress::unsupported;
-        }
+        case PGRES_PIPELINE_SYNC: return in_pipeline ? progress::ended : progress::out_of_step;
+        case PGRES_PIPELINE_ABORTED:  // what stood behind an error
+            if (!into.code) {
+                return progress::out_of_step;
+            }
+            break;
+        case PGRES_COPY_IN: return in_pipeline ? progress::out_of_step : progress::copy_in;
+        case PGRES_COPY_OUT: return in_pipeline ? progress::out_of_step : progress::copy_out;
+        case PGRES_COPY_BOTH: return progress::out_of_step;
         default:
             if (!into.code) {
                 auto said = diagnosis_of(got);
@@ -110,6 +120,19 @@ progress collect(PGconn* from, operation& into) {
         }
     }
     return progress::waiting;
+}
+
+bool refuse_copy(PGconn* to) noexcept { return PQputCopyEnd(to, "COPY cannot run through query()") == 1; }
+
+bool drop_copied_rows(PGconn* from) noexcept {
+    for (;;) {
+        char* row = nullptr;
+        const int got = PQgetCopyData(from, &row, 1);
+        if (got <= 0) {
+            return got != 0;
+        }
+        PQfreemem(row);
+    }
 }
 
 }  // namespace trunkline::pg

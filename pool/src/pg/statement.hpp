@@ -17,11 +17,19 @@ void fail(operation& what, error_code code, diagnostics said);
 
 enum class progress : unsigned char {
     waiting,      ///< more must arrive
-    ended,        ///< the server is ready for the next
-    unsupported,  ///< it is a COPY: the connection cannot go on
+    ended,        ///< all of it has come
+    copy_in,      ///< the server wants the rows of a COPY
+    copy_out,     ///< it sends the rows of a COPY
+    out_of_step,  ///< what came is not what was asked: the connection cannot go on
 };
 
-/// Takes what has arrived for a statement into its operation: the last result, or the first error.
-progress collect(PGconn* from, operation& into);
+/// Takes what has arrived for one statement into its operation: the last result, or the first error. In a pipeline: for
+/// all statements up to the next synchronisation.
+progress collect(PGconn* from, operation& into, bool in_pipeline);
+
+/// Sends the error that ends a COPY from the client. False if libpq refuses.
+bool refuse_copy(PGconn* to) noexcept;
+/// Drops the rows of a COPY that have arrived. False: more must arrive; true: `collect` tells how it ended.
+bool drop_copied_rows(PGconn* from) noexcept;
 
 }  // namespace trunkline::pg

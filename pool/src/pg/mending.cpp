@@ -1,0 +1,39 @@
+#include "mending.hpp"
+
+#include <algorithm>
+
+namespace trunkline::pg {
+
+step next_step(const unrest& now, std::size_t ahead) noexcept {
+    if (now.statement_open && now.wants_request) {
+        // In front of it runs what must not be stopped: the last lease's reset, or the statement's own time-out.
+        return ahead == 0 ? step::ask : step::wait;
+    }
+    if (now.statement_open || now.request_open) {
+        return step::wait;
+    }
+    if (ahead > 0) {
+        return step::wait;
+    }
+    // The request's connection has ended, so the signal has been sent. If the statement ended by it, it was taken; else
+    // it may lie in wait for the next statement.
+    if (now.asked && !now.stopped_by_it && !now.absorbed) {
+        return step::absorb;
+    }
+    if (now.mending && now.in_transaction) {
+        return now.rolled_back ? step::give_up : step::roll_back;
+    }
+    return step::done;
+}
+
+bool may_ask_to_stop(std::uint64_t requests, std::uint64_t statements) noexcept {
+    constexpr std::uint64_t in_advance = 128;
+    return requests < in_advance + statements / 2;
+}
+
+std::chrono::milliseconds grace_of(std::chrono::milliseconds timeout) noexcept {
+    using namespace std::chrono_literals;
+    return std::clamp<std::chrono::milliseconds>(timeout / 4, 20ms, 250ms);
+}
+
+}  // namespace trunkline::pg
