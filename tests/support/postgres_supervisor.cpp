@@ -1,34 +1,27 @@
 #include "support/postgres_supervisor.hpp"
 
+#include "support/helper_process.hpp"
 #include "support/postgres_cluster.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <csignal>
-#include <cstdlib>
 #include <cstring>
-#include <fcntl.h>
 #include <filesystem>
 #include <grp.h>
 #include <poll.h>
 #include <pwd.h>
-#include <spawn.h>
 #include <stdexcept>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <system_error>
 #include <unistd.h>
-
-extern char** environ;
 
 namespace trunkline::test {
 
 namespace {
 
 constexpr const char* supervisor_name = "trunkline-postgres-supervisor";
-constexpr int channel = 3;  // the number that the helper finds its socket under
+constexpr int channel = helper_channel;
 
 /// PostgreSQL refuses to run as root.
 void drop_root() {
@@ -109,20 +102,8 @@ void serve(postgres_cluster& cluster) {
 }
 
 [[noreturn]] void supervise() {
-    // Ctrl-C and a shell's end concern the owner; this process ends when the owner has.
-    for (const int signal : {SIGINT, SIGHUP, SIGTERM, SIGPIPE}) {
-        ::signal(signal, SIG_IGN);
-    }
-    ::signal(SIGCHLD, SIG_DFL);
-    ::close_range(channel + 1, ~0U, 0);
-    ::fcntl(channel, F_SETFD, FD_CLOEXEC);
-    // A reader of the owner's output must not wait for this process.
-    const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-    for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-        ::dup2(null, standard);
-    }
+    become_helper("trunkline-pg");
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-    ::prctl(PR_SET_NAME, "trunkline-pg");
     try {
         drop_root();
         std::filesystem::current_path("/");
@@ -137,7 +118,7 @@ void serve(postgres_cluster& cluster) {
 
 /// Runs before main() of every program that links this file, and takes the process over if it is the helper.
 [[gnu::constructor]] void take_over(int count, char** arguments, char**) {
-    if (count == 1 && std::strcmp(arguments[0], supervisor_name) == 0) {
+    if (is_helper(supervisor_name, count, arguments)) {
         supervise();
     }
 }
@@ -145,31 +126,8 @@ void serve(postgres_cluster& cluster) {
 }  // namespace
 
 supervisor_process start_supervisor() {
-    std::array<int, 2> ends{};
-    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
-        throw std::system_error{errno, std::generic_category(), "socketpair"};
-    }
-    posix_spawn_file_actions_t files;
-    posix_spawn_file_actions_init(&files);
-    posix_spawn_file_actions_adddup2(&files, ends[1], channel);
-    posix_spawnattr_t attributes;
-    posix_spawnattr_init(&attributes);
-    sigset_t none;
-    sigemptyset(&none);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
-    const std::string program = std::filesystem::read_symlink("/proc/self/exe");
-    std::array<char*, 2> arguments{const_cast<char*>(supervisor_name), nullptr};
-    pid_t pid = 0;
-    const int failed = ::posix_spawn(&pid, program.c_str(), &files, &attributes, arguments.data(), environ);
-    posix_spawnattr_destroy(&attributes);
-    posix_spawn_file_actions_destroy(&files);
-    ::close(ends[1]);
-    if (failed != 0) {
-        ::close(ends[0]);
-        throw std::system_error{failed, std::generic_category(), "cannot start " + program + " again"};
-    }
-    return {pid, ends[0]};
+    const auto started = start_helper(supervisor_name);
+    return {started.pid, started.channel};
 }
 
 std::string join_lines(const std::vector<std::string>& lines) {
