@@ -1,4 +1,4 @@
-#include "../integration/pool_fixture.hpp"
+#include "fault_fixture.hpp"
 #include "support/catch.hpp"
 #include "support/run.hpp"
 
@@ -13,13 +13,6 @@ using namespace trunkline;
 using namespace trunkline::test;
 
 namespace {
-
-/// These tests kill sessions and stop servers: never on a server that was given.
-pool_settings settings_on(postgres_server& server, const std::string& application, size_settings size) {
-    auto settings = fixture::settings(application, size);
-    settings.connect.url = server.url();
-    return settings;
-}
 
 /// What a crowd of clients saw. Each operation ends exactly once: `begun == answered + failed`.
 struct tally {
@@ -47,20 +40,6 @@ asio::awaitable<void> client(pool& from, tally& seen) {
             ++seen.answered;
         }
     }
-}
-
-template <typename Condition>
-asio::awaitable<bool> reached(Condition condition, std::chrono::seconds within = 30s) {
-    const auto give_up = std::chrono::steady_clock::now() + within;
-    asio::steady_timer timer{co_await asio::this_coro::executor};
-    while (!condition()) {
-        if (std::chrono::steady_clock::now() > give_up) {
-            co_return false;
-        }
-        timer.expires_after(5ms);
-        co_await timer.async_wait(asio::use_awaitable);
-    }
-    co_return true;
 }
 
 }  // namespace

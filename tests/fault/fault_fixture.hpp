@@ -1,0 +1,79 @@
+#pragma once
+
+#include "../integration/pool_fixture.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <iterator>
+#include <string>
+
+namespace trunkline::test {
+
+/// A pool on that URL. These tests kill sessions and stop servers: never on a server that was given.
+inline pool_settings settings_on(const std::string& url, const std::string& application, size_settings size) {
+    pool_settings settings;
+    settings.name = application;
+    settings.size = size;
+    settings.connect.url = url;
+    settings.connect.application_name = application;
+    return settings;
+}
+inline pool_settings settings_on(const postgres_server& server, const std::string& application, size_settings size) {
+    return settings_on(server.url(), application, size);
+}
+
+/// Waits until `condition` holds; false if it does not in time.
+template <typename Condition>
+boost::asio::awaitable<bool> reached(Condition condition, std::chrono::seconds within = std::chrono::seconds{30}) {
+    const auto give_up = std::chrono::steady_clock::now() + within;
+    boost::asio::steady_timer timer{co_await boost::asio::this_coro::executor};
+    while (!condition()) {
+        if (std::chrono::steady_clock::now() > give_up) {
+            co_return false;
+        }
+        timer.expires_after(std::chrono::milliseconds{5});
+        co_await timer.async_wait(boost::asio::use_awaitable);
+    }
+    co_return true;
+}
+
+inline boost::asio::awaitable<void> sleep_for(std::chrono::milliseconds time) {
+    boost::asio::steady_timer timer{co_await boost::asio::this_coro::executor};
+    timer.expires_after(time);
+    co_await timer.async_wait(boost::asio::use_awaitable);
+}
+
+/// The descriptors that this process has open.
+inline std::size_t open_descriptors() {
+    const std::filesystem::directory_iterator all{"/proc/self/fd"};
+    return static_cast<std::size_t>(std::distance(begin(all), end(all)));
+}
+
+/// What became of one statement.
+struct fate {
+    error_code code;   ///< none: it was answered
+    std::string text;  ///< the first value of the answer, or the words of the failure
+    std::chrono::steady_clock::time_point when{};
+};
+
+template <typename Where>
+boost::asio::awaitable<fate> ask(Where& where, std::string sql) {
+    fate seen;
+    try {
+        const auto rows = co_await where.query(sql);
+        seen.text = rows[0].template get<std::string>(0);
+    } catch (const error& failure) {
+        seen.code = failure.code();
+        seen.text = failure.what();
+    }
+    seen.when = std::chrono::steady_clock::now();
+    co_return seen;
+}
+
+}  // namespace trunkline::test
