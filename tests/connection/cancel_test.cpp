@@ -111,17 +111,13 @@ TEST_CASE("TO-5: a cancelled statement ends on the server, and its connection go
 TEST_CASE("TO-5: a statement that follows waits until the cancelled one is over, a second one is refused") {
     with_connection([](lone_connection& on) -> awaitable<void> {
         (void)co_await run_and_cancel(on, "SELECT pg_sleep(60)", 50ms);
-        struct one : pg::operation {
-            bool ended = false;
-        } first, second;
-        for (auto* const each : {&first, &second}) {
-            each->sql = "SELECT 1";
-            each->complete = [](pg::operation& self) { static_cast<one&>(self).ended = true; };
-            on.session().start(*each);
-        }
-        while (!first.ended || !second.ended) {
-            co_await pause_for(1ms);
-        }
+        waiting_operation first;
+        waiting_operation second;
+        first.sql = second.sql = "SELECT 1";
+        on.session().start(first);
+        on.session().start(second);
+        co_await first.outcome();
+        co_await second.outcome();
         CHECK_FALSE(first.code);
         CHECK(second.code == pool_errc::operation_in_progress);
     });

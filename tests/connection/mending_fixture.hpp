@@ -41,6 +41,20 @@ inline awaitable<void> pause_for(std::chrono::steady_clock::duration time) {
     co_await timer.async_wait(boost::asio::use_awaitable);
 }
 
+/// An operation that a test starts by hand.
+struct waiting_operation : pg::operation {
+    waiting_operation() {
+        complete = [](pg::operation& self) { static_cast<waiting_operation&>(self).ended = true; };
+    }
+    /// Returns when it has one.
+    awaitable<void> outcome() {
+        while (!ended) {
+            co_await pause_for(std::chrono::milliseconds{1});
+        }
+    }
+    bool ended = false;
+};
+
 /// Runs a statement and cancels it after `patience`; gives its outcome.
 inline awaitable<error_code> run_and_cancel(connection& on, std::string sql, std::chrono::microseconds patience) {
     struct shared_state {
@@ -85,14 +99,9 @@ inline awaitable<bool> give_back(lone_connection& on) {
     case pg::left::broken: co_return false;
     case pg::left::unclean: break;
     }
-    struct mending : pg::operation {
-        bool ended = false;
-    } what;
-    what.complete = [](pg::operation& self) { static_cast<mending&>(self).ended = true; };
+    waiting_operation what;
     on.session().mend(what);
-    while (!what.ended) {
-        co_await pause_for(std::chrono::milliseconds{1});
-    }
+    co_await what.outcome();
     co_return !what.code;
 }
 
