@@ -70,7 +70,7 @@ TEST_CASE("TO-6: after a cancellation at any moment the next statement is never 
                 [](std::exception_ptr failed) { CHECK_FALSE(failed); });
         }
     };
-    run(context, whole, 2);
+    run(context, whole);
     tally all;
     for (const auto& one : counts) {
         all.stray += one.stray;

@@ -61,10 +61,11 @@ TEST_CASE("HY-3: a COPY with more rows than the limit costs the connection") {
 
 TEST_CASE("HY-3: so does one that does not end in time") {
     owner of;
+    of.policy->drain_bytes = std::size_t{1} << 30;
     with_connection(
         [&](lone_connection& on) -> awaitable<void> {
-            const error refused =
-                co_await error_of(on.query("COPY (SELECT pg_sleep(0.02) FROM generate_series(1, 1000)) TO STDOUT"));
+            const error refused = co_await error_of(
+                on.query("COPY (SELECT repeat('x', 9000), pg_sleep(0.02) FROM generate_series(1, 1000)) TO STDOUT"));
             CHECK(refused.code() == pool_errc::unsupported_statement);
             CHECK(on.session().end_use() == pg::left::broken);
         },
@@ -83,6 +84,7 @@ TEST_CASE("HY-3: a lease that ends amid a long result keeps its connection only 
                 on.session().start(running);
                 co_await pause_for(20ms);
                 const bool clean = co_await give_back(on);
+                INFO(of.last_words << " cancels " << of.policy->cancels << " refused " << of.policy->cancels_refused);
                 CHECK(clean == (limit > 1'000));
                 CHECK(running.code == pool_errc::lease_released);
             },
@@ -94,8 +96,9 @@ TEST_CASE("RE-9: a connection whose server turned read-only is closed when its l
     with_connection([](lone_connection& on) -> awaitable<void> {
         (void)co_await on.query("CREATE TABLE IF NOT EXISTS written (i int)");
         CHECK_FALSE(on.session().is_read_only());
-        scalar(server().url(), "ALTER SYSTEM SET default_transaction_read_only = on");
-        scalar(server().url(), "SELECT pg_reload_conf()");
+        plain_connection admin{server().url()};
+        (void)admin.execute("ALTER SYSTEM SET default_transaction_read_only = on");
+        (void)admin.execute("SELECT pg_reload_conf()");
         error_code outcome;
         for (int i = 0; i < 1'000 && !outcome; ++i) {
             try {
