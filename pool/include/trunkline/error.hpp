@@ -38,7 +38,7 @@ enum class pool_errc {
     too_large,              ///< a statement or parameter is longer than the protocol allows; nothing was sent
     invalid_text,           ///< a statement or text parameter holds a NUL byte; nothing was sent
     too_many_parameters,    ///< more than 65,535 parameters; nothing was sent
-    unsupported_statement,  ///< COPY through `query()`; the connection was closed
+    unsupported_statement,  ///< COPY through `query()`; the connection goes on, unless too much of it had to be read
     wrong_type,             ///< a column's type does not fit the C++ type asked for
     unexpected_null,        ///< NULL, and the C++ type asked for has no room for it: use `std::optional`
     no_such_column,         ///< the result has no column of that name or number

@@ -16,7 +16,7 @@ struct unrest {
     bool wants_request = false;   ///< the server is to be asked to stop it, once nothing runs in front of it
     bool request_open = false;    ///< that request is under way: a signal may still come
     bool stopped_by_it = false;   ///< it ended with 57014, and that was no time-out of the server's
-    bool asked = false;           ///< a request was sent
+    unsigned asked = 0;           ///< requests that were sent
     bool absorbed = false;        ///< the empty statement that takes a late signal has been answered
     bool mending = false;         ///< a lease has ended: a transaction is rolled back
     bool in_transaction = false;  ///< as the server said last

@@ -157,6 +157,7 @@ void session::link::on_answered(unit what, news& told) {
             return;
         }
         unrest_.statement_open = unrest_.wants_request = false;
+        ask_again_at_ = never;
         unrest_.stopped_by_it = failed == sqlstate::query_canceled && armed_.value.count() == 0 && armed_.certain;
         break;
     case unit::reset:
@@ -185,7 +186,7 @@ void session::link::on_statement_end(news& told) {
     if (ended.code == sqlstate::read_only_transaction) {
         note_read_only();
     }
-    mending_deadline_ = never;
+    mending_deadline_ = ask_again_at_ = never;
     told.add(take_operation());
     settle_state();
 }
@@ -208,7 +209,7 @@ void session::link::break_off(news& told, const char* why) {
     state_.store(session_state::broken, std::memory_order_release);
     expected_.clear();
     unrest_ = {};
-    mending_deadline_ = never;
+    mending_deadline_ = ask_again_at_ = never;
     lost_said_.message = why;
 }
 
@@ -246,7 +247,7 @@ void session::link::lose(news& told) {
     state_.store(session_state::broken, std::memory_order_release);
     expected_.clear();
     unrest_ = {};
-    mending_deadline_ = never;
+    mending_deadline_ = ask_again_at_ = never;
     timer_.reset();
     connection_.reset();
     socket_->close();

@@ -105,6 +105,7 @@ private:
     void give_up(error_code code, news& told);
     void go_on(news& told);
     void ask_to_stop(news& told);
+    void on_request_told(news& told);
     void calm(news& told);
     void limit_mending(session_policy::milliseconds time);
     void arm();
@@ -165,7 +166,8 @@ private:
     clock::time_point server_deadline_ = never;  // the same, as the server notices it; `never` if it is not told
     std::chrono::milliseconds server_time_{0};   // what it is told
     clock::time_point mending_deadline_ = never;
-    clock::time_point timer_at_ = never;  // when the timer fires; maybe earlier than anything is due
+    clock::time_point ask_again_at_ = never;  // the server takes no notice of a request that comes between two messages
+    clock::time_point timer_at_ = never;      // when the timer fires; maybe earlier than anything is due
     std::unique_ptr<boost::asio::steady_timer> timer_;
     std::unique_ptr<boost::asio::steady_timer> close_timer_;
     std::function<void()> closed_;

@@ -64,7 +64,8 @@ void session::link::ask_to_stop(news& told) {
         }
         return;
     }
-    unrest_.asked = unrest_.request_open = true;
+    ++unrest_.asked;
+    unrest_.request_open = true;
 }
 
 void session::link::on_request_ended() noexcept {
@@ -79,10 +80,7 @@ void session::link::on_request_ended() noexcept {
             news told;
             {
                 const std::lock_guard own{self->mutex_};
-                self->unrest_.request_open = false;
-                if (self->connection_ && self->state() == session_state::busy && self->current_ == nullptr) {
-                    self->go_on(told);
-                }
+                self->on_request_told(told);
             }
             self->tell(told);
         });
@@ -91,13 +89,28 @@ void session::link::on_request_ended() noexcept {
     }
 }
 
+void session::link::on_request_told(news& told) {
+    unrest_.request_open = false;
+    if (!connection_ || state() != session_state::busy || current_ != nullptr) {
+        return;
+    }
+    if (unrest_.statement_open) {
+        // A signal that comes between two messages of the extended protocol (Parse, Bind, Execute) is forgotten by the
+        // server: it is told again, a few times within the budget.
+        constexpr int parts = 8;
+        ask_again_at_ = clock::now() + std::chrono::milliseconds{policy_->cancel_timeout} / parts;
+        arm();
+    }
+    go_on(told);
+}
+
 /// Nothing is owed any more.
 void session::link::calm(news& told) {
-    if (unrest_.asked) {
+    if (unrest_.asked > 0) {
         policy_->cancels_proven.fetch_add(1, std::memory_order_relaxed);
     }
     unrest_ = {};
-    mending_deadline_ = never;
+    mending_deadline_ = ask_again_at_ = never;
     if (operation* const mender = std::exchange(mender_, nullptr)) {
         const auto mode = policy_->reset.load(std::memory_order_relaxed);
         if (reset_is_due(mode, footprint_.load(std::memory_order_relaxed))) {
@@ -132,7 +145,7 @@ void session::link::limit_mending(session_policy::milliseconds time) {
 /// Sets the timer, unless it fires before that anyway: a session with one time-out after the other sets it once for
 /// each of its periods, not for each statement.
 void session::link::arm() {
-    const auto next = std::min(deadline_, mending_deadline_);
+    const auto next = std::min({deadline_, mending_deadline_, ask_again_at_});
     if (next >= timer_at_ || closing_) {
         return;
     }
@@ -162,6 +175,11 @@ void session::link::on_timer(clock::time_point at) {
         const auto now = clock::now();
         if (mending_deadline_ <= now) {
             on_overdue(told);
+        }
+        if (connection_ && ask_again_at_ <= now) {
+            ask_again_at_ = never;
+            unrest_.wants_request = unrest_.statement_open && !unrest_.request_open;
+            go_on(told);
         }
         if (connection_ && deadline_ <= now) {
             policy_->timeouts.fetch_add(1, std::memory_order_relaxed);
