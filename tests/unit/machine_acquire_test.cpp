@@ -3,7 +3,7 @@
 using namespace trunkline::core;
 using namespace std::chrono_literals;
 
-TEST_CASE("waiters are granted in the order in which they came") {
+TEST_CASE("AQ-2: waiters are granted in the order in which they came") {
     machine_driver d{{.max = 1}};
     auto* const s = d.lease(1).front();
     auto& first = d.wait();
@@ -17,7 +17,7 @@ TEST_CASE("waiters are granted in the order in which they came") {
     }
 }
 
-TEST_CASE("the connection used last is lent first") {
+TEST_CASE("AQ-3: the connection used last is lent first") {
     machine_driver d{{.max = 3}};
     const auto s = d.idle(3);
     CHECK(d.machine.try_acquire() == s[2]);
@@ -27,7 +27,7 @@ TEST_CASE("the connection used last is lent first") {
     CHECK(d.numbers().immediate.value() == 3);
 }
 
-TEST_CASE("a returned connection goes straight to the oldest waiter and never lies idle in between") {
+TEST_CASE("AQ-4: a returned connection goes straight to the oldest waiter and never lies idle in between") {
     machine_driver d{{.max = 1}};
     auto* const s = d.lease(1).front();
     auto& w = d.wait();
@@ -38,7 +38,7 @@ TEST_CASE("a returned connection goes straight to the oldest waiter and never li
     CHECK(d.commands.empty());
 }
 
-TEST_CASE("a connection that is returned during a dial serves the first waiter and the dial the second") {
+TEST_CASE("SZ-5: a connection that is returned during a dial serves the first waiter and the dial the second") {
     machine_driver d{{.max = 2}};
     auto* const s = d.lease(1).front();
     auto& first = d.wait();
@@ -52,7 +52,7 @@ TEST_CASE("a connection that is returned during a dial serves the first waiter a
     CHECK(second.granted == dialed);
 }
 
-TEST_CASE("a dial that nobody waits for any more joins the idle ones") {
+TEST_CASE("LC-12: a dial that nobody waits for any more joins the idle ones") {
     machine_driver d{{.max = 1}};
     auto& w = d.wait();
     auto* const dialed = d.dialed().front();
@@ -106,7 +106,7 @@ TEST_CASE("whatever a waiter was told, a cancellation after it is nothing") {
     CHECK(d.numbers().cancelled.value() == 0);
 }
 
-TEST_CASE("the queue takes as many as it may and rejects the next at once") {
+TEST_CASE("AQ-7: the queue takes as many as it may and rejects the next at once") {
     machine_driver d{{.max = 1, .max_waiting = 2}};
     auto* const s = d.lease(1).front();
     d.wait();
@@ -119,7 +119,7 @@ TEST_CASE("the queue takes as many as it may and rejects the next at once") {
     CHECK(d.wait().result == outcome::pending);
 }
 
-TEST_CASE("a wait ends at its deadline and not before") {
+TEST_CASE("AQ-5: a wait ends at its deadline and not before") {
     machine_driver d{{.max = 1}};
     d.lease(1);
     auto& w = d.wait(10ms);

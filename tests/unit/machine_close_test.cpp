@@ -3,7 +3,7 @@
 using namespace trunkline::core;
 using namespace std::chrono_literals;
 
-TEST_CASE("close tells all who wait and all who come") {
+TEST_CASE("SH-1: close tells all who wait and all who come") {
     machine_driver d{{.max = 1}};
     auto* const s = d.lease(1).front();
     auto& first = d.wait();
@@ -34,7 +34,7 @@ TEST_CASE("close ends when the last session has ended, in whatever state the con
     machine_driver d{{.max = 5, .max_connecting = 1}};
     const auto s = d.lease(4);
     d.release(*s[0]);
-    d.release(*s[1], returned::in_transaction);
+    d.release(*s[1], returned::unclean);
     d.release(*s[2], returned::spoilt);
     auto* const idle = d.machine.try_acquire();
     REQUIRE(idle == s[0]);
@@ -47,13 +47,13 @@ TEST_CASE("close ends when the last session has ended, in whatever state the con
 
     d.close();
     CHECK(d.closing() == std::vector<slot*>{s[0], s[1]});
-    d.reset_done(*s[1]);
+    d.done(*s[1]);
     d.end(*s[0]);
     d.end(*s[1]);
     d.end(*s[2]);
     d.fail(*dialed, dial_failure::aborted);
     CHECK_FALSE(d.finished);
-    d.release(*s[3], returned::in_transaction);
+    d.release(*s[3], returned::unclean);
     CHECK(d.closed_only(*s[3], leave_reason::shutdown));
     d.end(*s[3]);
     CHECK(d.finished);
@@ -95,7 +95,7 @@ TEST_CASE("a start after the close fails at once") {
     CHECK(d.commands.empty());
 }
 
-TEST_CASE("at the end of the grace what is still lent out is closed, and comes back late without harm") {
+TEST_CASE("SH-2: at the end of the grace what is still lent out is closed, and comes back late without harm") {
     machine_driver d{{.max = 2}};
     const auto s = d.lease(2);
     d.close(10s);
@@ -115,7 +115,7 @@ TEST_CASE("at the end of the grace what is still lent out is closed, and comes b
     CHECK(d.machine.lent_out() == 0);
 }
 
-TEST_CASE("of two closes the earlier deadline counts") {
+TEST_CASE("SH-4: of two closes the earlier deadline counts") {
     for (const bool earlier_first : {true, false}) {
         machine_driver d{{.max = 1, .idle_timeout = 0ms, .max_lifetime = 0ms}};
         auto* const s = d.lease(1).front();

@@ -41,8 +41,10 @@ public:
         machine.check();
     }
 
-    trunkline::core::waiter& wait(duration patience = duration::max()) {
+    trunkline::core::waiter& wait(duration patience = duration::max(), trunkline::core::slot* holds = nullptr) {
         auto& w = waiters_.emplace_back();
+        w.since = now;
+        w.holds = holds;
         w.deadline = patience == duration::max() ? trunkline::core::never : now + patience;
         event([&](auto& out) { machine.wait(w, now, out); });
         return w;
@@ -62,20 +64,35 @@ public:
     void release(trunkline::core::slot& s, trunkline::core::returned how = trunkline::core::returned::clean) {
         event([&](auto& out) { machine.release(s, how, now, out); });
     }
-    void reset_done(trunkline::core::slot& s, bool well = true) {
-        event([&](auto& out) { machine.reset_done(s, well, out); });
+    void done(trunkline::core::slot& s, trunkline::core::verdict how = trunkline::core::verdict::good) {
+        event([&](auto& out) { machine.task_done(s, how, now, out); });
     }
-    void lose(trunkline::core::slot& s) {
-        event([&](auto& out) { machine.lost(s, out); });
+    void lose(trunkline::core::slot& s, bool server_ends = false) {
+        event([&](auto& out) { machine.lost(s, server_ends, now, out); });
     }
     void end(trunkline::core::slot& s) {
-        event([&](auto& out) { machine.closed(s, out); });
+        event([&](auto& out) { machine.closed(s, now, out); });
+    }
+    void detach(trunkline::core::slot& s) {
+        event([&](auto& out) { machine.detach(s, now, out); });
+    }
+    void suspend(bool hold_deadlines = false) {
+        event([&](auto& out) { machine.suspend(hold_deadlines, now, out); });
+    }
+    void resume() {
+        event([&](auto& out) { machine.resume(now, out); });
+    }
+    void cap(std::size_t most) {
+        event([&](auto& out) { machine.cap(most, now, out); });
+    }
+    void evict() {
+        event([&](auto& out) { machine.evict([](const auto&) { return true; }, now, out); });
     }
     void reconfigure(const trunkline::core::limits& given, bool replace = false) {
         event([&](auto& out) { machine.reconfigure(given, replace, now, out); });
     }
     void rotate() {
-        event([&](auto& out) { machine.rotate(out); });
+        event([&](auto& out) { machine.rotate(now, out); });
     }
     void close(duration grace = duration::max()) {
         const auto deadline = grace == duration::max() ? trunkline::core::never : now + grace;
@@ -122,6 +139,16 @@ public:
         std::vector<trunkline::core::slot*> found;
         for (const auto& c : commands) {
             if (c.kind == kind) {
+                found.push_back(c.target);
+            }
+        }
+        return found;
+    }
+    /// Whose tasks of that kind began in the event.
+    [[nodiscard]] std::vector<trunkline::core::slot*> working(trunkline::core::task what) const {
+        std::vector<trunkline::core::slot*> found;
+        for (const auto& c : commands) {
+            if (c.kind == trunkline::core::command_kind::work && c.doing == what) {
                 found.push_back(c.target);
             }
         }

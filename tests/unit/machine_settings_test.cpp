@@ -3,7 +3,7 @@
 using namespace trunkline::core;
 using namespace std::chrono_literals;
 
-TEST_CASE("a higher max is dialed for at once") {
+TEST_CASE("SZ-9: a higher max is dialed for at once") {
     machine_driver d{{.max = 1, .max_connecting = 2}};
     d.lease(1);
     d.wait();
@@ -23,7 +23,7 @@ TEST_CASE("a higher floor is dialed for at once") {
     CHECK(d.numbers().min.value() == 2);
 }
 
-TEST_CASE("a lower max closes what is idle and surplus at once, the longest unused first") {
+TEST_CASE("SZ-9: a lower max closes what is idle and surplus at once, the longest unused first") {
     machine_driver d{{.max = 4}};
     const auto s = d.idle(4);
     d.reconfigure({.max = 2});
@@ -32,7 +32,7 @@ TEST_CASE("a lower max closes what is idle and surplus at once, the longest unus
     CHECK(d.machine.try_acquire() == s[2]);
 }
 
-TEST_CASE("a lower max closes leased connections when they come back and breaks no lease") {
+TEST_CASE("SZ-9: a lower max closes leased connections when they come back and breaks no lease") {
     machine_driver d{{.max = 3}};
     const auto s = d.lease(3);
     auto& w = d.wait();
@@ -94,68 +94,24 @@ TEST_CASE("an idle time-out that is turned on live is kept") {
     CHECK(d.pass_until(d.now + 9s).size() == 1);
 }
 
-TEST_CASE("a shorter rollback time-out holds for rollbacks under way too") {
-    machine_driver d{{.max = 2, .idle_timeout = 0ms, .max_lifetime = 0ms, .rollback_timeout = 50s}};
+TEST_CASE("a task under way keeps its deadline, and a shorter one holds from the next on") {
+    machine_driver d{{.max = 2, .idle_timeout = 0ms, .max_lifetime = 0ms, .clean_timeout = 50s}};
     const auto s = d.lease(2);
-    d.release(*s[0], returned::in_transaction);
-    d.reconfigure({.max = 2, .idle_timeout = 0ms, .max_lifetime = 0ms, .rollback_timeout = 1s});
-    d.release(*s[1], returned::in_transaction);
+    d.release(*s[0], returned::unclean);
+    d.reconfigure({.max = 2, .idle_timeout = 0ms, .max_lifetime = 0ms, .clean_timeout = 1s});
+    d.release(*s[1], returned::unclean);
     CHECK(d.wake == d.now + 1s);
     d.tick_after(1s);
-    CHECK(d.closing() == std::vector<slot*>{s[0], s[1]});
+    CHECK(d.closed_only(*s[1], leave_reason::discarded));
+    d.tick_after(49s);
+    CHECK(d.closed_only(*s[0], leave_reason::discarded));
 }
 
-TEST_CASE("settings without effect on the sessions close none") {
+TEST_CASE("CF-8: settings without effect on the sessions close none") {
     machine_driver d{{.min = 1, .max = 4}};
     d.idle(4);
     d.reconfigure({.min = 1, .max = 4});
     CHECK(d.commands.empty());
-}
-
-TEST_CASE("rotate closes what is idle at once, what is leased or dialed when it is free, and what is new stays") {
-    machine_driver d{{.max = 4}};
-    const auto s = d.lease(2);
-    d.wait();
-    auto* const dialed = d.dialed().front();
-    d.release(*s[0]);
-    d.release(*s[0]);
-    REQUIRE(d.numbers().idle.value() == 1);
-    d.rotate();
-    CHECK(d.closed_only(*s[0], leave_reason::retired));
-    d.release(*s[1]);
-    CHECK(d.closed_only(*s[1], leave_reason::retired));
-    d.open(*dialed);
-    CHECK(d.closed_only(*dialed, leave_reason::retired));
-    CHECK(d.numbers().retired.value() == 3);
-    auto& w = d.wait();
-    auto* const fresh = d.dialed().front();
-    d.open(*fresh);
-    CHECK(w.granted == fresh);
-    d.release(*fresh);
-    CHECK(d.commands.empty());
-}
-
-TEST_CASE("rotate in a full pool replaces a connection once the server has let go of it") {
-    machine_driver d{{.max = 1}};
-    auto* const s = d.lease(1).front();
-    auto& w = d.wait();
-    d.rotate();
-    d.release(*s);
-    CHECK(d.dialed().empty());
-    d.end(*s);
-    REQUIRE(d.dialed().size() == 1);
-    d.open(*d.dialed().front());
-    CHECK(w.result == outcome::granted);
-}
-
-TEST_CASE("a connection that is rolled back meanwhile is retired after it") {
-    machine_driver d{{.max = 1}};
-    auto* const s = d.lease(1).front();
-    d.release(*s, returned::in_transaction);
-    d.rotate();
-    CHECK(d.commands.empty());
-    d.reset_done(*s);
-    CHECK(d.closed_only(*s, leave_reason::retired));
 }
 
 TEST_CASE("settings that need other sessions retire the old ones") {

@@ -8,7 +8,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr limits some{.max = 1, .idle_timeout = 1'000s, .max_lifetime = 0ms, .rollback_timeout = 10s};
+constexpr limits some{.max = 1, .idle_timeout = 1'000s, .max_lifetime = 0ms, .clean_timeout = 10s};
 
 /// Brings the one connection of `d` into a state, nobody waiting.
 slot& in_state(machine_driver& d, slot_state wanted) {
@@ -21,7 +21,7 @@ slot& in_state(machine_driver& d, slot_state wanted) {
     slot& s = *d.lease(1).front();
     switch (wanted) {
     case slot_state::idle: d.release(s); break;
-    case slot_state::resetting: d.release(s, returned::in_transaction); break;
+    case slot_state::resetting: d.release(s, returned::unclean); break;
     case slot_state::closing: d.release(s, returned::spoilt); break;
     case slot_state::vacant:
         d.release(s, returned::spoilt);
@@ -44,9 +44,9 @@ struct row {
 const row rows[] = {
     {"lost", [](machine_driver& d, slot& s) { d.lose(s); }, st::vacant, st::connecting, st::closing, st::leased,
      st::closing, st::closing},
-    {"a rollback's good answer", [](machine_driver& d, slot& s) { d.reset_done(s, true); }, st::vacant, st::connecting,
-     st::idle, st::leased, st::idle, st::closing},
-    {"a rollback's bad answer", [](machine_driver& d, slot& s) { d.reset_done(s, false); }, st::vacant, st::connecting,
+    {"a rollback's good answer", [](machine_driver& d, slot& s) { d.done(s); }, st::vacant, st::connecting, st::idle,
+     st::leased, st::idle, st::closing},
+    {"a rollback's bad answer", [](machine_driver& d, slot& s) { d.done(s, verdict::bad); }, st::vacant, st::connecting,
      st::idle, st::leased, st::closing, st::closing},
     {"a tick before anything is due", [](machine_driver& d, slot&) { d.tick_after(1s); }, st::vacant, st::connecting,
      st::idle, st::leased, st::resetting, st::closing},
@@ -61,6 +61,12 @@ const row rows[] = {
     {"settings that need other sessions", [](machine_driver& d, slot&) { d.reconfigure(some, true); }, st::vacant,
      st::connecting, st::closing, st::leased, st::resetting, st::closing},
     {"rotate", [](machine_driver& d, slot&) { d.rotate(); }, st::vacant, st::connecting, st::closing, st::leased,
+     st::resetting, st::closing},
+    {"evict", [](machine_driver& d, slot&) { d.evict(); }, st::vacant, st::connecting, st::closing, st::leased,
+     st::resetting, st::closing},
+    {"suspend", [](machine_driver& d, slot&) { d.suspend(); }, st::vacant, st::connecting, st::idle, st::leased,
+     st::resetting, st::closing},
+    {"a lower cap", [](machine_driver& d, slot&) { d.cap(0); }, st::vacant, st::connecting, st::closing, st::leased,
      st::resetting, st::closing},
     {"close with grace", [](machine_driver& d, slot&) { d.close(10s); }, st::vacant, st::connecting, st::closing,
      st::leased, st::closing, st::closing},
@@ -89,7 +95,7 @@ const state_row states[] = {
 
 }  // namespace
 
-TEST_CASE("each event has its effect in each state, and none where it comes late") {
+TEST_CASE("SA-3: each event has its effect in each state, and none where it comes late") {
     for (const auto& event : rows) {
         for (const auto& state : states) {
             INFO(event.event << " while " << state.name);
@@ -131,7 +137,7 @@ TEST_CASE("the counters add up after any mixture of ends") {
     machine_driver d{{.max = 8, .max_connecting = 8}};
     const auto s = d.lease(4);
     d.release(*s[0]);
-    d.release(*s[1], returned::in_transaction);
+    d.release(*s[1], returned::unclean);
     d.lose(*s[0]);
     d.release(*s[2], returned::spoilt);
     auto& w = d.wait();
@@ -142,7 +148,7 @@ TEST_CASE("the counters add up after any mixture of ends") {
     CHECK(n.opened.value() == n.idle.value() + n.leased.value() + n.resetting.value() + n.closing.value());
     CHECK(n.lost.value() == 1);
     CHECK(n.discarded.value() == 1);
-    CHECK(n.rollbacks.value() == 1);
+    CHECK(n.cleanings.value() == 1);
     CHECK(n.granted.value() == 4);
     CHECK(n.cancelled.value() == 1);
     CHECK(n.waiting.value() == 0);

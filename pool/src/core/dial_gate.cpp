@@ -67,7 +67,9 @@ void dial_gate::on_failure(dial_failure why, time_point now, double share) {
 }
 
 void dial_gate::on_success() noexcept {
-    slow_start_ = slow_start_ >= limits_.max_connecting ? 0 : slow_start_ * 2;
+    if (slow_start_ != 0) {  // each success lets one more in: as many as were under way together, so that they double
+        slow_start_ = slow_start_ >= limits_.max_connecting ? 0 : slow_start_ + 1;
+    }
     forgive();
     refusals_.clear();
 }

@@ -33,8 +33,8 @@ struct limits {
     std::chrono::milliseconds shed_target{0};  ///< 0: off
     std::chrono::milliseconds shed_interval{2'000};
 
-    std::chrono::milliseconds keepalive{0};                   ///< 0: never
-    std::size_t max_uses = 0;                                 ///< 0: never
+    std::chrono::milliseconds keepalive{0};                     ///< 0: never
+    std::size_t max_uses = 0;                                   ///< 0: never
     std::optional<std::chrono::milliseconds> validate_after{};  ///< unset: only what is suspect
     std::chrono::milliseconds check_timeout{500};
     std::chrono::milliseconds lease_timeout{0};   ///< 0: never

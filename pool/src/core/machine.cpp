@@ -39,7 +39,7 @@ slot* machine::try_acquire() noexcept {
 }
 
 /// Why `w` is not queued, or `pending`.
-outcome machine::refusal_for(waiter& w, time_point now) {
+outcome machine::refusal_for(time_point now) {
     if (closed_) {
         return outcome::closed;
     }
@@ -53,15 +53,6 @@ outcome machine::refusal_for(waiter& w, time_point now) {
     if (queue_.size() >= limits_.max_waiting) {
         return outcome::queue_full;
     }
-    if (w.holds != nullptr && !suspended_) {
-        // The one who closes the ring is told: with nothing on the way, nobody can be served any more.
-        const auto leased = numbers_.leased.value();
-        const auto waiting = holders_waiting_ + (w.holds->holder_waits == 0 ? 1 : 0);
-        if (leased == total() && leased >= most() && waiting >= leased) {
-            ++numbers_.deadlocks;
-            return outcome::would_deadlock;
-        }
-    }
     if (limits_.shed_target.count() > 0 && !suspended_ && !queue_.empty() &&
         now - queue_.front().since > limits_.shed_target &&
         shedder_.stands(now, limits_.shed_target, limits_.shed_interval)) {
@@ -74,7 +65,7 @@ outcome machine::refusal_for(waiter& w, time_point now) {
 void machine::wait(waiter& w, time_point now, actions& out) {
     assert(w.result == outcome::pending);
     tell_time(now);
-    const auto refusal = refusal_for(w, now);
+    const auto refusal = refusal_for(now);
     if (refusal != outcome::pending) {
         settle(w, refusal, out);
         conclude(out);
@@ -127,8 +118,8 @@ void machine::release(slot& s, returned how, time_point now, actions& out) {
     } else if (how == returned::spoilt) {
         leave(s, leave_reason::discarded, out);
     } else if (how == returned::clean && !limits_.cleans_each) {
-        free_for_next(s, out);
-        if (!limits_.checks_each) {
+        come_back(s, out);
+        if (!limits_.checks_each && out.commands.empty()) {
             return;
         }
     } else {
@@ -185,6 +176,7 @@ void machine::close(time_point deadline, actions& out) {
         warming_ = false;
         out.warmed = warm_up::failed;
     }
+    rotating_ = replaced_ = has_room_ = owes_ = false;
     settle_all(outcome::closed, out);
     retire_idle(out);
     for (slot& s : slots_) {

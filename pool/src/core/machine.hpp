@@ -130,6 +130,9 @@ private:
     [[nodiscard]] bool needs_check(const slot& s) const noexcept { return s.stale || limits_.checks_each; }
     [[nodiscard]] slot* next_idle() noexcept;
     void free_for_next(slot& s, actions& out);
+    void come_back(slot& s, actions& out);
+    void break_ring(actions& out);
+    void watch_warm_up(actions& out);
     void begin(slot& s, task what, std::chrono::milliseconds timeout, actions& out);
     void end_task(slot& s) noexcept;
     void leave(slot& s, leave_reason why, actions& out);
@@ -147,7 +150,7 @@ private:
     [[nodiscard]] time_point next_wake() const noexcept;
 
     // machine.cpp
-    [[nodiscard]] outcome refusal_for(waiter& w, time_point now);
+    [[nodiscard]] outcome refusal_for(time_point now);
     void pass_over(outcome how, actions& out);
 
     // machine_connections.cpp
@@ -165,12 +168,17 @@ private:
     time_point reap_idle(time_point now, actions& out);
 
     // machine_rotation.cpp
+    [[nodiscard]] bool is_of_an_older_turn(const slot& s) const noexcept {
+        return s.turn != turn_ && rotate_from_ == never;
+    }
     [[nodiscard]] bool is_due(const slot& s) const noexcept;
     [[nodiscard]] time_point due_at(const slot& s) const noexcept;
-    slot* next_due() noexcept;
+    [[nodiscard]] slot* idle_and_due() noexcept;
+    [[nodiscard]] bool replacement_is_under_way() const noexcept;
+    [[nodiscard]] bool makes_way(const slot& s) const noexcept;
+    [[nodiscard]] nanoseconds retirement_spacing() const noexcept;
     void step_rotation(actions& out);
-    void retire(slot& due, actions& out);
-    void on_replacement(slot& fresh, actions& out);
+    void step_aside(slot& s, actions& out);
     void forget_in_rotation(const slot& s) noexcept;
 
     limits limits_;
@@ -211,10 +219,10 @@ private:
     time_point rotate_from_ = never;  // `turn_` counts from then on; `never`: at once
     time_point next_retirement_{};    // lifetimes end no closer together than this
     slot* coming_ = nullptr;          // the replacement, being dialed
-    slot* leaving_ = nullptr;         // leased: it leaves first, because there is no room for its replacement
     bool has_room_ = false;           // a replacement is to be dialed, and one that is due leaves afterwards
     bool owes_ = false;               // one has left first: its replacement is to be dialed
     bool coming_is_owed_ = false;     // nobody leaves for it any more
+    bool replaced_ = false;           // the replacement has come: one that is due leaves as soon as it is free
 };
 
 }  // namespace trunkline::core

@@ -34,14 +34,11 @@ void machine::join(slot& s, actions& out) {
         leave(s, why, out);
     } else {
         ++numbers_.opened;
-        free_for_next(s, out);
         if (replaces) {
-            on_replacement(s, out);
+            coming_ = nullptr;
+            replaced_ = !coming_is_owed_;
         }
-    }
-    if (warming_ && live() >= std::min(limits_.min, most())) {
-        warming_ = false;
-        out.warmed = warm_up::complete;
+        free_for_next(s, out);
     }
 }
 
@@ -116,7 +113,7 @@ void machine::task_done(slot& s, verdict how, time_point now, actions& out) {
         if (why != leave_reason::none) {
             leave(s, why, out);
         } else {
-            free_for_next(s, out);
+            come_back(s, out);
         }
         break;
     }
@@ -142,6 +139,7 @@ void machine::on_checked(slot& s, verdict how, bool keepalive, actions& out) {
         return;
     }
     s.alive_at = now_;
+    s.stale = limits_.validate_after && limits_.validate_after->count() == 0;
     if (how == verdict::good && !queue_.empty() && !suspended_ && !(keepalive && limits_.checks_each)) {
         grant(s, out);
         return;
@@ -208,11 +206,6 @@ void machine::tick(time_point now, actions& out) {
     if (pause_ends_ <= now) {
         pause_ends_ = never;
     }
-    const auto warm = std::min(limits_.min, most());
-    if (warming_ && (live() >= warm || warm_up_deadline_ <= now)) {
-        warming_ = false;
-        out.warmed = live() >= warm ? warm_up::complete : warm_up::failed;
-    }
     if (next_sweep_ <= now) {
         sweep(now, out);
     }
@@ -232,6 +225,7 @@ void machine::reconfigure(const limits& given, bool replace_all, time_point now,
     }
     gate_.forgive();
     next_sweep_ = now;
+    next_retirement_ = std::min(next_retirement_, now + retirement_spacing());
     for (slot& s : slots_) {
         if (s.opened_at != never) {
             s.retire_at = retirement(s.opened_at, limits_.max_lifetime, s.lifetime_share);

@@ -129,6 +129,15 @@ void machine::free_for_next(slot& s, actions& out) {
     }
 }
 
+/// What was lent, and is well, goes to the next one, unless it is to be replaced.
+void machine::come_back(slot& s, actions& out) {
+    if (makes_way(s)) {
+        step_aside(s, out);
+    } else {
+        free_for_next(s, out);
+    }
+}
+
 void machine::begin(slot& s, task what, std::chrono::milliseconds timeout, actions& out) {
     assert(!s.in_task);
     if (what == task::check || what == task::keepalive || what == task::clean) {
@@ -315,12 +324,34 @@ time_point machine::next_wake() const noexcept {
     return next;
 }
 
+/// Where all who hold a connection wait for another and nothing is on the way, nobody can be served any more: the last of
+/// them is told, so that the others go on.
+void machine::break_ring(actions& out) {
+    const auto leased = numbers_.leased.value();
+    while (holders_waiting_ > 0 && holders_waiting_ >= leased && leased == total() && leased >= most() && !suspended_) {
+        waiter& last = *queue_.last_who_holds();
+        unqueue(last);
+        ++numbers_.deadlocks;
+        settle(last, outcome::would_deadlock, out);
+    }
+}
+
+void machine::watch_warm_up(actions& out) {
+    const bool warm = live() >= std::min(limits_.min, most());
+    if (warming_ && (warm || warm_up_deadline_ <= now_)) {
+        warming_ = false;
+        out.warmed = warm ? warm_up::complete : warm_up::failed;
+    }
+}
+
 /// The end of every event that may have changed what to do next.
 void machine::conclude(actions& out) {
     if (gate_.is_hopeless() && live() == 0 && !suspended_) {  // nothing open may come back to those who wait
         settle_all(in_vain(), out);
     }
+    watch_warm_up(out);
     serve_waiters(out);
+    break_ring(out);
     step_rotation(out);
     dial(out);
     out.wake = closed_ && total() == 0 ? never : next_wake();

@@ -1,5 +1,6 @@
 // The machine's rotation: connections are replaced one at a time, the new one first where `max` has room (SPEC LC-2 to
-// LC-4), so that callers notice nothing.
+// LC-4), so that callers notice nothing. None is doomed while it is leased: one that is due steps aside when it comes
+// back, so that a lease that never ends holds up nobody, and no two leave together.
 #include "machine.hpp"
 
 #include <algorithm>
@@ -15,25 +16,20 @@ time_point machine::due_at(const slot& s) const noexcept {
     return std::max(after(s.retire_at, patience), next_retirement_);
 }
 
+/// Whether it is to be replaced, in whatever state it is.
 bool machine::is_due(const slot& s) const noexcept {
-    const bool held = s.state == slot_state::idle || s.state == slot_state::leased;
-    if (!held || s.doomed != leave_reason::none) {
+    if (s.state == slot_state::vacant || s.state == slot_state::closing || s.doomed != leave_reason::none) {
         return false;
     }
-    return (s.turn != turn_ && rotate_from_ == never) || due_at(s) <= now_;
+    return is_of_an_older_turn(s) || due_at(s) <= now_;
 }
 
-/// The longest unused idle one, else a leased one, else nothing.
-slot* machine::next_due() noexcept {
+/// The longest unused one that is due, or null.
+slot* machine::idle_and_due() noexcept {
     for (auto at = idle_.end(); at != idle_.begin();) {
         --at;
         if (is_due(*at)) {
             return &*at;
-        }
-    }
-    for (slot& s : slots_) {
-        if (is_due(s)) {
-            return &s;
         }
     }
     return nullptr;
@@ -47,62 +43,72 @@ void machine::rotate(time_point now, actions& out) {
     conclude(out);
 }
 
+/// Something is due: what about it is done now.
 void machine::step_rotation(actions& out) {
-    const bool under_way = coming_ != nullptr || leaving_ != nullptr || has_room_ || owes_;
-    if (!rotating_ || under_way || closed_ || suspended_ || !gate_.is_open()) {
+    if (!rotating_ || closed_ || suspended_) {
         return;
     }
-    slot* const due = next_due();
-    if (due == nullptr) {
-        rotating_ = false;
-        for (const slot& s : slots_) {
-            if (s.state == slot_state::idle || s.state == slot_state::leased) {
-                next_sweep_ = std::min(next_sweep_, due_at(s));
-            }
+    if (live() + numbers_.connecting.value() >= most()) {  // somebody else took the room
+        has_room_ = owes_ = false;
+    }
+    if (replacement_is_under_way()) {
+        return;
+    }
+    const bool may_begin = !replaced_ && gate_.is_open();
+    if (slot* const due = replaced_ || may_begin ? idle_and_due() : nullptr) {
+        if (replaced_ || total() >= most()) {
+            step_aside(*due, out);
+        } else {
+            has_room_ = true;
         }
-    } else if (total() < most()) {
-        has_room_ = true;
-    } else if (due->state == slot_state::idle) {
-        owes_ = true;
-        retire(*due, out);
-    } else {
-        leaving_ = due;
-        retire(*due, out);
+        return;
+    }
+    bool anything = false;
+    for (const slot& s : slots_) {
+        if (is_due(s)) {
+            anything = true;
+            has_room_ = has_room_ || (may_begin && s.state == slot_state::leased && total() < most());
+        } else if (const auto at = due_at(s); at > now_ && s.state != slot_state::vacant) {
+            next_sweep_ = std::min(next_sweep_, at);
+        }
+    }
+    if (!anything) {
+        rotating_ = replaced_ = false;
     }
 }
 
-/// Now if it is idle, else when it comes back.
-void machine::retire(slot& due, actions& out) {
-    const auto why = due.turn != turn_ ? leave_reason::retired : leave_reason::old;
+bool machine::replacement_is_under_way() const noexcept { return coming_ != nullptr || has_room_ || owes_; }
+
+/// Whether `s`, which has just come free, makes way for its replacement.
+bool machine::makes_way(const slot& s) const noexcept {
+    if (!rotating_ || closed_ || suspended_ || replacement_is_under_way() || !is_due(s)) {
+        return false;
+    }
+    return replaced_ || (total() >= most() && gate_.is_open());
+}
+
+/// `s` leaves. Unless its replacement is there already, that one is owed now.
+void machine::step_aside(slot& s, actions& out) {
+    owes_ = !replaced_;
+    replaced_ = false;
+    const auto why = is_of_an_older_turn(s) ? leave_reason::retired : leave_reason::old;
     if (why == leave_reason::old) {
-        next_retirement_ = now_ + nanoseconds{limits_.max_lifetime} / static_cast<std::int64_t>(total());
+        next_retirement_ = now_ + retirement_spacing();
     }
-    if (due.state == slot_state::idle) {
-        idle_.erase(idle_.iterator_to(due));
-        leave(due, why, out);
-    } else {
-        due.doomed = why;
+    if (s.state == slot_state::idle) {
+        idle_.erase(idle_.iterator_to(s));
     }
+    leave(s, why, out);
 }
 
-/// The replacement is there: one that is due may go.
-void machine::on_replacement(slot& fresh, actions& out) {
-    const bool owed = coming_is_owed_;
-    forget_in_rotation(fresh);
-    slot* const due = owed ? nullptr : next_due();
-    if (due != nullptr) {
-        retire(*due, out);
-    }
+nanoseconds machine::retirement_spacing() const noexcept {
+    return nanoseconds{limits_.max_lifetime} / static_cast<std::int64_t>(std::max<std::size_t>(total(), 1));
 }
 
 /// It has no longer any part in the rotation.
 void machine::forget_in_rotation(const slot& s) noexcept {
     if (coming_ == &s) {
         coming_ = nullptr;
-    }
-    if (leaving_ == &s) {
-        leaving_ = nullptr;
-        owes_ = true;
     }
 }
 

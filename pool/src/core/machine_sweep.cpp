@@ -25,7 +25,7 @@ void machine::sweep(time_point now, actions& out) {
             continue;
         }
         const auto due = due_at(s);
-        rotating_ = rotating_ || due <= now;
+        rotating_ = rotating_ || is_due(s);
         next = due > now ? std::min(next, due) : next;
     }
     next = std::min(next, reap_idle(now, out));
@@ -67,12 +67,12 @@ time_point machine::look_at_idle(slot& s, time_point now, actions& out) {
         s.idle_since = now;
     }
     time_point next = never;
+    const auto alive = s.alive_at == never ? s.idle_since : std::max(s.alive_at, s.idle_since);
     if (limits_.validate_after && !s.stale) {
-        const auto due = after(s.idle_since, *limits_.validate_after);
+        const auto due = after(alive, *limits_.validate_after);
         s.stale = due <= now;
         next = s.stale ? next : due;
     }
-    const auto alive = s.alive_at == never ? s.idle_since : std::max(s.alive_at, s.idle_since);
     const auto due = next_keepalive(alive, limits_.keepalive, s.keepalive_share);
     if (due <= now && queue_.empty() && !suspended_) {
         idle_.erase(idle_.iterator_to(s));

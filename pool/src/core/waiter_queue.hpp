@@ -77,6 +77,13 @@ public:
         return order_.front();
     }
 
+    /// The one who came last of those who hold a connection meanwhile, or null.
+    [[nodiscard]] waiter* last_who_holds() noexcept {
+        const auto last =
+            std::find_if(order_.rbegin(), order_.rend(), [](const waiter& w) { return w.holds != nullptr; });
+        return last == order_.rend() ? nullptr : &*last;
+    }
+
     /// Puts every deadline off by the same time: nobody's turn changes.
     void put_off(nanoseconds by) noexcept {
         for (waiter& w : order_) {
