@@ -1,0 +1,246 @@
+#include "pool_fixture.hpp"
+#include "support/catch.hpp"
+#include "support/run.hpp"
+#include "waiting.hpp"
+
+#include <boost/asio.hpp>
+
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+using namespace trunkline;
+using namespace trunkline::test;
+using std::chrono::steady_clock;
+
+namespace {
+
+/// A pool of one connection, so that hand-overs come one after another on however many threads.
+pool_settings one_line(const std::string& application) {
+    auto settings = fixture::settings(application, {.min = 1, .max = 1});
+    settings.acquire.timeout = 300s;
+    return settings;
+}
+
+}  // namespace
+
+TEST_CASE("AQ-2, AQ-4: ten thousand coroutines are served in the order in which they came, and nobody slips in") {
+    constexpr int clients = 10'000;
+    const auto threads = GENERATE(std::size_t{1}, std::size_t{4});
+    asio::io_context context;
+    pool pool{context.get_executor(), one_line("order")};
+    std::vector<int> order;  // guarded by the lease: there is one
+    std::atomic<int> served{0};
+    std::atomic<int> slipped_in{0};
+    std::atomic<int> failed{0};
+    const auto client = [&](int number) -> asio::awaitable<void> {
+        try {
+            const auto held = co_await pool.acquire();
+            order.push_back(number);
+            ++served;
+        } catch (const error&) {
+            ++failed;
+            ++served;
+        }
+    };
+    run(
+        context,
+        [&]() -> asio::awaitable<void> {
+            auto held = co_await pool.acquire();
+            for (int i = 0; i < clients; ++i) {
+                asio::co_spawn(context, client(i), asio::detached);
+                while (pool.stats().waiting <= static_cast<std::size_t>(i)) {
+                    co_await asio::post(context, asio::use_awaitable);
+                }
+            }
+            held.release();
+            while (served < clients) {
+                if (pool.try_acquire() && served < clients) {
+                    ++slipped_in;
+                }
+                co_await asio::post(context, asio::use_awaitable);
+            }
+            co_await pool.close(1s);
+        },
+        threads);
+    CHECK(failed == 0);
+    CHECK(slipped_in == 0);
+    REQUIRE(order.size() == clients);
+    int inversions = 0;
+    for (int i = 0; i < clients; ++i) {
+        inversions += order[static_cast<std::size_t>(i)] == i ? 0 : 1;
+    }
+    CHECK(inversions == 0);
+    CHECK(pool.stats().granted == clients);
+}
+
+TEST_CASE("AQ-16: nobody is resumed inside another's release, and everybody on his own executor") {
+    constexpr int trials = 2'000;
+    asio::io_context context;
+    asio::thread_pool elsewhere{1};
+    pool pool{context.get_executor(), one_line("resumption")};
+    bool releasing = false;
+    int inside_release = 0;
+    int served = 0;
+    const auto client = [&]() -> asio::awaitable<void> {
+        auto held = co_await pool.acquire();
+        inside_release += releasing ? 1 : 0;
+        ++served;
+        releasing = true;
+        held.release();
+        releasing = false;
+    };
+    std::atomic<bool> on_own_thread = false;
+    std::atomic<bool> ended = false;
+    const auto foreigner = [&]() -> asio::awaitable<void> {
+        const auto mine = std::this_thread::get_id();
+        const auto held = co_await pool.acquire();
+        on_own_thread = std::this_thread::get_id() == mine;
+        ended = true;
+    };
+    run(context, [&]() -> asio::awaitable<void> {
+        auto held = co_await pool.acquire();
+        for (int i = 0; i < trials; ++i) {
+            asio::co_spawn(context, client(), asio::detached);
+        }
+        asio::co_spawn(elsewhere, foreigner(), asio::detached);
+        const auto all_wait = [&] { return pool.stats().waiting == trials + 1; };
+        const bool waiting = co_await reached(all_wait);
+        CHECK(waiting);
+        releasing = true;
+        held.release();
+        releasing = false;
+        const auto all_served = [&] { return served == trials && ended; };
+        const bool done = co_await reached(all_served);
+        CHECK(done);
+        co_await pool.close(1s);
+    });
+    elsewhere.join();
+    CHECK(inside_release == 0);
+    CHECK(on_own_thread);
+}
+
+TEST_CASE("AQ-7: the call beyond max_waiting is refused at once, and those before it are served") {
+    asio::io_context context;
+    auto settings = one_line("bounded");
+    settings.acquire.max_waiting = 100;
+    pool pool{context.get_executor(), settings};
+    int served = 0;
+    run(context, [&]() -> asio::awaitable<void> {
+        auto held = co_await pool.acquire();
+        for (int i = 0; i < 100; ++i) {
+            pool.async_acquire([&](error_code code, const lease&) { served += code ? 0 : 1; });
+        }
+        const auto asked_at = steady_clock::now();
+        const auto refused = co_await refusal(pool);
+        const auto took = steady_clock::now() - asked_at;
+        REQUIRE(refused);
+        CHECK(refused->reason() == pool_errc::queue_full);
+        CHECK(refused->stats().waiting == 100);
+        CHECK(took < 5s);
+        WARN("refused after " << milliseconds(took) << " ms");
+        held.release();
+        const auto all = [&] { return served == 100; };
+        const bool all_served = co_await reached(all);
+        CHECK(all_served);
+        co_await pool.close(1s);
+    });
+    CHECK(pool.stats().rejected == 1);
+}
+
+TEST_CASE(
+    "AQ-8: with slow queries newcomers are refused as soon as the queue has stood for an interval, and no later") {
+    scripted_server server;
+    server.answer_with(answer{.delay = 20ms});
+    asio::io_context context;
+    auto settings = fixture::settings_on(server, {.min = 1, .max = 1});
+    settings.acquire.shed_target = 10ms;
+    settings.acquire.shed_interval = 200ms;
+    settings.acquire.timeout = 60s;
+    pool pool{context.get_executor(), settings};
+    const auto began = steady_clock::now();
+    steady_clock::time_point first_refusal = steady_clock::time_point::max();
+    std::size_t answered = 0;
+    std::size_t refused = 0;
+    std::size_t other = 0;
+    std::size_t clients = 0;
+    bool stop = false;
+    const auto client = [&]() -> asio::awaitable<void> {
+        ++clients;
+        while (!stop) {
+            error_code code;
+            try {
+                co_await pool.query("UPDATE t");
+            } catch (const error& failed) {
+                code = failed.code();
+            }
+            answered += code ? 0 : 1;
+            refused += code == pool_errc::overloaded ? 1 : 0;
+            other += code && code != pool_errc::overloaded ? 1 : 0;
+            if (code) {
+                first_refusal = std::min(first_refusal, steady_clock::now());
+                co_await pause(5ms);
+            }
+        }
+        --clients;
+    };
+    error_code afterwards;
+    run(context, [&]() -> asio::awaitable<void> {
+        co_await pool.start();
+        for (int i = 0; i < 20; ++i) {
+            asio::co_spawn(context, client(), asio::detached);
+        }
+        const auto sheds = [&] { return refused > 20 && answered > 10; };
+        const bool shed = co_await reached(sheds);
+        CHECK(shed);
+        stop = true;
+        const auto all_gone = [&] { return clients == 0; };
+        const bool gone = co_await reached(all_gone);
+        CHECK(gone);
+        try {
+            co_await pool.query("UPDATE t");  // nobody waits any more: it is over
+        } catch (const error& failed) {
+            afterwards = failed.code();
+        }
+        co_await pool.close(1s);
+    });
+    CHECK(other == 0);
+    CHECK(first_refusal - began >= 200ms);
+    CHECK_FALSE(afterwards);
+    CHECK(pool.stats().overloaded == refused);
+}
+
+TEST_CASE("AQ-9: try_acquire takes what is free and never waits") {
+    asio::io_context context;
+    pool pool{context.get_executor(), one_line("try")};
+    bool before_any = true;
+    bool one_free = false;
+    bool none_free = true;
+    bool past_a_waiter = true;
+    run(context, [&]() -> asio::awaitable<void> {
+        before_any = pool.try_acquire().has_value();  // it opens nothing either
+        co_await pool.start();
+        {
+            auto held = pool.try_acquire();
+            one_free = held.has_value() && held->operator bool();
+            none_free = pool.try_acquire().has_value();
+        }
+        auto held = co_await pool.acquire();
+        lease waiter;
+        pool.async_acquire([&](error_code, lease lent) { waiter = std::move(lent); });
+        held.release();
+        past_a_waiter = pool.try_acquire().has_value();
+        const auto has_it = [&] { return static_cast<bool>(waiter); };
+        const bool served = co_await reached(has_it);
+        CHECK(served);
+        waiter.release();
+        co_await pool.close(1s);
+    });
+    CHECK_FALSE(before_any);
+    CHECK(one_free);
+    CHECK_FALSE(none_free);
+    CHECK_FALSE(past_a_waiter);
+}

@@ -1,0 +1,93 @@
+#pragma once
+
+#include "support/scripted_server.hpp"
+
+#include <trunkline/pool.hpp>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+/// What the coroutines of these tests do all the time.
+namespace trunkline::test {
+
+/// Lets the context go on for that long.
+inline boost::asio::awaitable<void> pause(std::chrono::milliseconds time) {
+    boost::asio::steady_timer timer{co_await boost::asio::this_coro::executor};
+    timer.expires_after(time);
+    co_await timer.async_wait(boost::asio::use_awaitable);
+}
+
+/// Lets the context go on until it holds; false if it does not within the time.
+template <typename Condition>
+boost::asio::awaitable<bool> reached(Condition holds, std::chrono::milliseconds within = std::chrono::seconds{30}) {
+    const auto give_up = std::chrono::steady_clock::now() + within;
+    while (!holds()) {
+        if (std::chrono::steady_clock::now() > give_up) {
+            co_return false;
+        }
+        co_await pause(std::chrono::milliseconds{2});
+    }
+    co_return true;
+}
+
+/// So many leases at once.
+inline boost::asio::awaitable<std::vector<lease>> take(pool& from, std::size_t count) {
+    std::vector<lease> all;
+    for (std::size_t i = 0; i < count; ++i) {
+        auto one = co_await from.acquire();
+        all.push_back(std::move(one));
+    }
+    co_return all;
+}
+
+/// Why an acquire that should fail does; null if it does not.
+inline boost::asio::awaitable<std::shared_ptr<const acquire_error>> refusal(pool& from, acquire_options options = {}) {
+    std::shared_ptr<const acquire_error> why;
+    try {
+        const auto given = co_await from.acquire(options);
+    } catch (const acquire_error& refused) {
+        why = std::make_shared<const acquire_error>(refused);
+    }
+    co_return why;
+}
+
+/// How a statement ends: no code if it goes well.
+inline boost::asio::awaitable<error_code> outcome_of(connection& on, std::string sql) {
+    error_code how;
+    try {
+        co_await on.query(sql);
+    } catch (const error& failed) {
+        how = failed.code();
+    }
+    co_return how;
+}
+
+inline double milliseconds(std::chrono::nanoseconds time) {
+    return std::chrono::duration<double, std::milli>(time).count();
+}
+
+namespace fixture {
+
+/// For a pool on a scripted server, which does not have to wait for long.
+inline pool_settings settings_on(const scripted_server& server, size_settings size) {
+    pool_settings s;
+    s.name = "scripted";
+    s.size = size;
+    s.connect.url = server.url();
+    s.connect.backoff_initial = std::chrono::milliseconds{10};
+    s.connect.backoff_max = std::chrono::milliseconds{50};
+    return s;
+}
+
+}  // namespace fixture
+
+}  // namespace trunkline::test
