@@ -57,7 +57,7 @@ core::limits limits_of(const pool_settings& settings, const pool_hooks& hooks) {
 
 /// Whether the core must be told when a clean lease comes back.
 bool needs_clock(const core::limits& by) noexcept {
-    return by.checks_each || by.cleans_each || by.shed_target.count() > 0;
+    return by.checks_each || by.cleans_each || by.says_farewell || by.shed_target.count() > 0;
 }
 
 std::shared_ptr<const pool_settings> checked(pool_settings settings) {
@@ -286,7 +286,8 @@ void pool_impl::close(std::chrono::milliseconds grace, completion done) {
     }
     {
         const guarded_machine::entry core{machine_};
-        core->close(core::after(std::chrono::steady_clock::now(), grace), decided);
+        const auto now = std::chrono::steady_clock::now();
+        core->close(core::after(now, grace), now, decided);
     }
     abort_dials();
     carry_out(decided);
@@ -296,7 +297,7 @@ void pool_impl::abandon() noexcept {
     core::actions decided;
     {
         const guarded_machine::entry core{machine_};
-        core->close(core::never, decided);
+        core->close(core::never, std::chrono::steady_clock::now(), decided);
         if (core->held() > 0) {
             while_lent_out_ = shared_from_this();
         }
@@ -309,7 +310,7 @@ void pool_impl::shutdown() noexcept {
     core::actions decided;
     {
         const guarded_machine::entry core{machine_};
-        core->close(core::never, decided);
+        core->close(core::never, std::chrono::steady_clock::now(), decided);
     }
     timer_.retire();
     dialer_.reset();

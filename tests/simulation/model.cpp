@@ -4,9 +4,6 @@
 
 namespace simulation {
 
-using core::leave_reason;
-using core::outcome;
-
 void model::set_lifetime(line& l) const {
     const bool endless = limits_.max_lifetime.count() == 0;
     l.old_at = endless ? core::never : l.opened_at + limits_.max_lifetime;
@@ -17,33 +14,92 @@ void model::put(line& l, phase to) {
     --count_[static_cast<std::size_t>(l.at)];
     ++count_[static_cast<std::size_t>(to)];
     l.at = to;
+    l.replaces = l.replaces && to != phase::idle && to != phase::leased && to != phase::resetting;
 }
 
 void model::lay_idle(line& l) {
-    l.idle_since = now_;
+    if (!l.checked) {
+        l.idle_since = now_;
+        l.freed = ++freed_;
+        l.laid_back = false;
+        l.suspect = false;
+    } else {
+        l.laid_back = true;
+    }
+    l.checked = false;
     put(l, phase::idle);
-    idle_.push_back(&l);
+}
+
+void model::lend(line& l) {
+    put(l, phase::leased);
+    l.lent = true;
+    l.checked = l.suspect = l.reported = false;
+    l.leased_since = now_;
+    ++l.uses;
+    ++leases_;
+}
+
+std::size_t model::checking() const {
+    return static_cast<std::size_t>(
+        std::count_if(lines_.begin(), lines_.end(), [](const line& l) { return l.doing == core::task::check; }));
+}
+
+std::size_t model::keeping_alive() const {
+    return static_cast<std::size_t>(
+        std::count_if(lines_.begin(), lines_.end(), [](const line& l) { return l.doing == core::task::keepalive; }));
+}
+
+/// Leased connections whose holder waits for another one.
+std::size_t model::waiting_holders() const {
+    std::vector<const line*> found;
+    for (const call* c : queue_) {
+        if (c->keeps != nullptr && c->keeps->at == phase::leased &&
+            std::find(found.begin(), found.end(), c->keeps) == found.end()) {
+            found.push_back(c->keeps);
+        }
+    }
+    return found.size();
+}
+
+bool model::ring_is_closed() const {
+    const auto leased = n(phase::leased);
+    return !suspended_ && leased > 0 && leased == total() && leased >= most() && waiting_holders() == leased;
 }
 
 void model::after_try(time_point now, core::slot* got) {
     now_ = now;
-    if (idle_.empty()) {
-        demand(got == nullptr, "try_acquire gives idle connections only");
+    const auto lies = [](const line& l) { return l.at == phase::idle; };
+    const bool some = std::any_of(lines_.begin(), lines_.end(), lies);
+    if (!some || suspended_) {
+        demand(got == nullptr, "RE-10: try_acquire gives idle connections only, and none of a suspended pool");
+        return;
+    }
+    if (got == nullptr) {
+        const auto lendable = [&](const line& l) {
+            const bool before = settings_since_ >= l.idle_since;  // other settings had it doubted
+            const bool asks = limits_.checks_each || l.suspect || l.laid_back || limits_.validate_after || before;
+            return l.at == phase::idle && !asks;
+        };
+        demand(!queue_.empty() ||
+                   !std::all_of(lines_.begin(), lines_.end(), [&](const line& l) { return !lies(l) || lendable(l); }),
+               "AQ-9: try_acquire gives what is idle and needs no check");
         return;
     }
     demand(queue_.empty(), "AQ-9: try_acquire overtakes nobody");
-    demand(got == idle_.back()->slot, "AQ-3: the most recently used idle connection is lent first");
     line& l = line_of(*got);
-    idle_.pop_back();
-    put(l, phase::leased);
-    l.lent = true;
-    ++leases_;
+    demand(!limits_.checks_each, "LC-8: what is checked each time is not given without");
+    check_lendable(l);
+    lend(l);
     ++tries_;
     check_books();
 }
 
 void model::after(const event& e, core::actions& out, time_point armed) {
     now_ = e.now;
+    const bool tells = !e.untold && e.kind != event_kind::cancel;
+    if (tells) {
+        told_ = std::max(told_, now_);
+    }
     if (punctual_) {
         check_nothing_overdue();
     }
@@ -56,7 +112,8 @@ void model::after(const event& e, core::actions& out, time_point armed) {
     }
     if (subject_ != nullptr) {
         demand(subject_->at != phase::doomed, "what must leave is closed as soon as it is free");
-        demand(subject_->at != phase::unclean, "what comes back inside a transaction is rolled back");
+        demand(subject_->at != phase::unclean, "what comes back unclean is cleaned");
+        demand(subject_->at != phase::fresh, "what is new is prepared");
         lay_idle(*subject_);
         subject_ = nullptr;
     }
@@ -64,7 +121,7 @@ void model::after(const event& e, core::actions& out, time_point armed) {
     if (!finished_) {
         backoff_.on_armed(armed, punctual_, now_);
     }
-    check(armed);
+    check(armed, e);
 }
 
 void model::happen(const event& e) {
@@ -76,35 +133,77 @@ void model::happen(const event& e) {
         break;
     case event_kind::tick: backoff_.on_tick(now_); break;
     case event_kind::wait:
+        if (!closed_ && !suspended_ && live() == 0) {
+            backoff_.on_tick(now_);
+        }
         ++calls_;
         e.by->waits = true;
+        e.by->came = now_;
+        e.by->tried = 0;
+        if (queue_.empty()) {
+            last_quick_ = now_;
+        }
         queue_.push_back(e.by);
         break;
     case event_kind::cancel: break;
     case event_kind::release:
-    case event_kind::reset_done:
+    case event_kind::detach:
+    case event_kind::task_done:
     case event_kind::opened:
     case event_kind::open_failed:
     case event_kind::lost:
     case event_kind::closed: come_back(e); break;
-    case event_kind::reconfigure:
-        limits_ = *e.given;
-        generation_ += e.replace ? 1 : 0;
-        settings_since_ = now_;
-        for (line& l : lines_) {
-            l.reset_deadline = std::min(l.reset_deadline, now_ + limits_.rollback_timeout);
-            set_lifetime(l);
-        }
-        refused_ = false;
-        backoff_.forgive();
+    case event_kind::reconfigure: settings_come(e); break;
+    case event_kind::cap: cap_ = e.most; break;
+    case event_kind::rotate:
+        ++turn_;
+        rotate_from_ = now_;
         break;
-    case event_kind::rotate: ++generation_; break;
+    case event_kind::evict:
+        for (line& l : lines_) {
+            l.evicted =
+                l.evicted || (l.at != phase::vacant && l.at != phase::closing && (!e.flag || l.number % 2 == 1));
+        }
+        break;
+    case event_kind::suspend:
+        held_ = suspended_ ? held_ : e.flag;
+        suspended_at_ = suspended_ ? suspended_at_ : now_;
+        suspended_ = true;
+        break;
+    case event_kind::resume:
+        hold_deadlines();
+        suspended_ = held_ = false;
+        last_quick_ = now_;
+        backoff_.on_tick(now_);
+        break;
     case event_kind::close:
         closed_ = true;
         started_ = false;
         close_deadline_ = std::min(close_deadline_, e.deadline);
         break;
     }
+}
+
+void model::hold_deadlines() {
+    for (call* c : queue_) {
+        if (held_ && c->due != core::never) {
+            c->due += now_ - std::max(c->came, suspended_at_);
+        }
+    }
+}
+
+void model::settings_come(const event& e) {
+    limits_ = *e.given;
+    generation_ += e.flag ? 1 : 0;
+    settings_since_ = now_;
+    for (line& l : lines_) {
+        set_lifetime(l);
+    }
+    const auto spacing =
+        std::chrono::nanoseconds{limits_.max_lifetime} / static_cast<std::int64_t>(std::max<std::size_t>(total(), 1));
+    next_old_ = std::min(next_old_, now_ + spacing);
+    pause_until_ = {};
+    backoff_.forgive();
 }
 
 /// The events of one connection.
@@ -117,46 +216,38 @@ void model::come_back(const event& e) {
         if (l.at != phase::leased) {
             return;  // closed underneath the lease
         }
-        put(l, e.how == core::returned::clean    ? phase::free
-               : e.how == core::returned::spoilt ? phase::doomed
-                                                 : phase::unclean);
+        cleanings_ += e.how == core::returned::unclean && !must_leave(l) ? 1 : 0;
+        put(l, e.how == core::returned::spoilt                           ? phase::doomed
+               : e.how == core::returned::unclean || limits_.cleans_each ? phase::unclean
+                                                                         : phase::free);
         break;
-    case event_kind::reset_done:
-        if (l.at != phase::resetting) {
+    case event_kind::detach:
+        l.lent = false;
+        --leases_;
+        if (l.at == phase::leased) {
+            ++detached_;
+            put(l, phase::vacant);
+        }
+        return;
+    case event_kind::task_done: on_task_done(l, e); return;
+    case event_kind::opened:
+        l.opened_at = now_;
+        l.alive_at = now_;
+        set_lifetime(l);
+        if (limits_.prepares && !closed_) {
+            subject_ = &l;
+            put(l, phase::fresh);
             return;
         }
-        put(l, e.well ? phase::free : phase::doomed);
-        break;
-    case event_kind::opened:
-        ++opened_;
-        refused_ = false;
-        backoff_.forgive();
-        l.opened_at = now_;
-        set_lifetime(l);
-        put(l, phase::free);
-        break;
+        join(l);
+        return;
     case event_kind::open_failed:
         ++dials_failed_;
+        credit_ = l.replaces ? 0 : credit_;
         put(l, phase::vacant);
-        if (e.why != core::dial_failure::aborted) {
-            backoff_.on_failure(now_);
-        }
-        refused_ = e.why == core::dial_failure::refused;
+        backoff_.on_failure(e.why, now_);
         return;
-    case event_kind::lost:
-        if (l.at == phase::leased) {
-            l.broken = true;
-            return;
-        }
-        if (l.at != phase::idle && l.at != phase::resetting) {
-            return;
-        }
-        if (l.at == phase::idle) {
-            idle_.erase(std::find(idle_.begin(), idle_.end(), &l));
-        }
-        l.broken = true;
-        put(l, phase::doomed);
-        break;
+    case event_kind::lost: on_lost(l, e); return;
     case event_kind::closed:
         ++ended_;
         put(l, phase::vacant);
@@ -169,114 +260,87 @@ void model::come_back(const event& e) {
     }
 }
 
-void model::settle(call& c, const event& e) {
-    demand(c.waits, "each waiter gets exactly one outcome");
-    const bool newcomer = e.kind == event_kind::wait && e.by == &c;
-    switch (c.result) {
-    case outcome::pending: demand(false, "who is told is told an outcome"); break;
-    case outcome::granted: grant(c); break;
-    case outcome::timed_out: demand(c.deadline <= now_, "AQ-5: nobody times out before the deadline"); break;
-    case outcome::cancelled: demand(e.kind == event_kind::cancel && e.by == &c, "only who cancels is cancelled"); break;
-    case outcome::queue_full:
-        demand(newcomer && queue_.size() > limits_.max_waiting, "AQ-7: only who finds the queue full is rejected");
+/// A new connection is ready.
+void model::join(line& l) {
+    ++opened_;
+    ++joined_;
+    backoff_.on_success();
+    subject_ = &l;
+    put(l, phase::free);
+    if (must_leave(l)) {
+        put(l, phase::doomed);
+    }
+}
+
+void model::on_lost(line& l, const event& e) {
+    if (l.at != phase::idle && l.at != phase::resetting && l.at != phase::leased) {
+        return;
+    }
+    l.broken = true;
+    if (l.at != phase::leased) {
+        l.doing = core::task::none;
+        subject_ = &l;
+        put(l, phase::doomed);
+    }
+    for (line& other : lines_) {
+        other.suspect = other.suspect || other.at == phase::idle;
+    }
+    if (e.flag && l.turn == turn_) {
+        ++turn_;
+        rotate_from_ = now_ + std::chrono::seconds{1};
+    }
+}
+
+void model::on_task_done(line& l, const event& e) {
+    l.in_task = false;
+    --tasks_;
+    const auto what = l.doing;
+    l.doing = core::task::none;
+    const bool bad = e.verdict == core::verdict::bad;
+    switch (what) {
+    case core::task::none: return;  // too late
+    case core::task::farewell: return;
+    case core::task::prepare:
+        if (e.verdict == core::verdict::good) {
+            join(l);
+            return;
+        }
+        backoff_.on_failure(core::dial_failure::transient, now_);
+        subject_ = &l;
+        put(l, phase::doomed);
+        return;
+    case core::task::check:
+    case core::task::keepalive:
+        if (!bad && !must_leave(l)) {
+            l.doing = core::task::none;
+            on_checked(l, e);
+            return;
+        }
         break;
-    case outcome::unavailable:
-        demand(refused_, "waiters are given up only if the server refuses the login");
-        demand(!newcomer || !backoff_.surely_open(), "who comes while the server is being asked again may wait");
-        given_up_ = true;
+    case core::task::clean:
+        if (!bad && !must_leave(l)) {
+            subject_ = &l;
+            put(l, phase::free);
+            return;
+        }
         break;
-    case outcome::closed: demand(closed_, "only a closed pool says so"); break;
     }
-    c.waits = false;
-    queue_.erase(std::find(queue_.begin(), queue_.end(), &c));
-    ++outcomes_[static_cast<std::size_t>(c.result)];
+    subject_ = &l;
+    put(l, phase::doomed);
 }
 
-void model::grant(call& c) {
-    demand(!queue_.empty() && queue_.front() == &c, "AQ-2: waiters are granted in the order in which they came");
-    demand(subject_ != nullptr && c.granted == subject_->slot, "AQ-4: what has come free goes to the waiter");
-    demand(subject_->at == phase::free, "nobody is given what must leave");
-    line& l = *subject_;
-    subject_ = nullptr;
-    put(l, phase::leased);
-    l.lent = true;
-    ++leases_;
-}
-
-void model::carry(const core::command& c, const event& e) {
-    switch (c.kind) {
-    case core::command_kind::dial: begin_dial(*c.target); break;
-    case core::command_kind::reset: begin_reset(line_of(*c.target)); break;
-    case core::command_kind::close: begin_close(line_of(*c.target), c.reason, e); break;
+void model::on_checked(line& l, const event& e) {
+    l.alive_at = now_;
+    l.suspect = false;
+    l.checked = true;
+    if (e.verdict == core::verdict::good) {
+        subject_ = &l;
+        put(l, phase::free);
+        return;
     }
-}
-
-void model::begin_dial(core::slot& s) {
-    if (s.connection == nullptr) {
-        lines_.push_back({.slot = &s, .number = lines_.size()});
-        ++count_[static_cast<std::size_t>(phase::vacant)];
-        s.connection = &lines_.back();
-    }
-    line& l = line_of(s);
-    demand(l.at == phase::vacant && !l.lent, "a dial takes a slot that nobody holds");
-    demand(!closed_, "a closed pool dials no more");
-    demand(total() < limits_.max, "SZ-1: never more sessions than max");
-    demand(n(phase::connecting) < (backoff_.surely_probing() ? 1 : limits_.max_connecting),
-           "SZ-6, RE-3: dials run only so many at a time");
-    const bool for_waiter = n(phase::connecting) < queue_.size();
-    const bool for_floor = started_ && live() + n(phase::connecting) < limits_.min;
-    demand(for_waiter || for_floor, "no dial without need");
-    backoff_.on_dial(now_);
-    ++dials_;
-    ++l.serial;
-    l.generation = generation_;
-    l.broken = false;
-    put(l, phase::connecting);
-}
-
-void model::begin_reset(line& l) {
-    demand(&l == subject_ && l.at == phase::unclean, "only what comes back inside a transaction is rolled back");
-    subject_ = nullptr;
-    ++rollbacks_;
-    l.reset_deadline = now_ + limits_.rollback_timeout;
-    put(l, phase::resetting);
-}
-
-void model::begin_close(line& l, leave_reason why, const event& e) {
-    demand(may_close(l, why, e), "a connection is closed for a reason that holds");
-    if (&l == subject_) {
-        subject_ = nullptr;
-    } else if (l.at == phase::idle) {
-        idle_.erase(std::find(idle_.begin(), idle_.end(), &l));
-    }
-    ++left_[static_cast<std::size_t>(why)];
-    put(l, phase::closing);
-}
-
-void model::conclude(const core::actions& out, const event& e) {
-    if (out.warmed == core::warm_up::complete) {
-        demand(warming_, "the warm-up ends once");
-        warming_ = false;
-    } else if (out.warmed == core::warm_up::failed) {
-        demand(warming_ && (closed_ || refused_ || now_ >= warm_up_deadline_), "the warm-up fails for a reason");
-        warming_ = false;
-    }
-    if (out.finished) {
-        demand(closed_ && total() == 0 && !finished_, "close ends once, when every session has ended");
-        finished_ = true;
-    }
-    if (e.kind == event_kind::tick) {
-        const auto late = [&](const call* c) { return c->deadline <= now_; };
-        demand(std::none_of(queue_.begin(), queue_.end(), late), "a tick ends every wait whose time is over");
-        demand(out.wake > now_, "AQ-10: a tick leaves nothing for another one at once");
-    }
-    if (e.kind == event_kind::cancel) {
-        demand(!e.by->waits, "who cancels waits no longer");
-    }
-    demand(!given_up_ || live() == 0, "nobody is given up while a connection is open");
-    given_up_ = false;
-    if (e.kind == event_kind::wait && e.by->waits) {
-        demand(queue_.size() <= limits_.max_waiting, "AQ-7: the queue is bounded");
+    lay_idle(l);
+    if (!queue_.empty()) {
+        ++queue_.front()->tried;
     }
 }
 

@@ -1,103 +1,145 @@
+// What must hold whenever an event has been handled.
 #include "model.hpp"
 
 #include <algorithm>
 
 namespace simulation {
 
-using core::leave_reason;
-using core::slot_state;
+using core::task;
 
 namespace {
 
 constexpr std::size_t lacking(std::size_t wanted, std::size_t have) { return wanted > have ? wanted - have : 0; }
 
+/// The machine looks at ages so often.
+std::chrono::nanoseconds look(std::chrono::nanoseconds kept) {
+    return std::max<std::chrono::nanoseconds>(kept / 8, std::chrono::milliseconds{1});
+}
+
 }  // namespace
 
-/// What is free, or about to be, and must not stay.
-bool model::must_leave(const line& l) const {
-    const bool too_old = punctual_ && l.old_at < now_;
-    return closed_ || l.broken || l.generation != generation_ || live() > limits_.max || too_old;
-}
-
-bool model::may_close(const line& l, leave_reason why, const event& e) const {
-    const bool returned = &l == subject_;
-    const bool free = returned || l.at == phase::idle;
-    switch (why) {
-    case leave_reason::none: return false;
-    case leave_reason::lost: return returned && l.broken;
-    case leave_reason::idle:
-        return !idle_.empty() && idle_.front() == &l && limits_.idle_timeout.count() > 0 &&
-               l.idle_since + limits_.idle_timeout <= now_ && live() > limits_.min;
-    case leave_reason::old: return free && l.old_from <= now_;
-    case leave_reason::retired: return free && l.generation != generation_;
-    case leave_reason::surplus: return free && live() > limits_.max;
-    case leave_reason::discarded:
-        return (l.at == phase::resetting && l.reset_deadline <= now_) ||
-               (returned && (e.how == core::returned::spoilt || !e.well));
-    case leave_reason::shutdown:
-        return closed_ && (free || l.at == phase::resetting || (l.at == phase::leased && close_deadline_ <= now_));
+void model::conclude(const core::actions& out, const event& e) {
+    const auto why = backoff_.cause();
+    if (out.warmed == core::warm_up::complete) {
+        constexpr std::size_t rotated = 1;  // one may have made way since
+        demand(warming_ && live() + rotated >= std::min(limits_.min, most()),
+               "the warm-up is complete when the floor is there");
+        warming_ = false;
+    } else if (out.warmed == core::warm_up::failed) {
+        const bool refused = !patient_ && e.kind == event_kind::open_failed && is_final(why);
+        demand(warming_ && (closed_ || refused || told_ >= warm_up_deadline_), "the warm-up fails for a reason");
+        warming_ = false;
     }
-    return false;
+    if (out.finished) {
+        demand(closed_ && total() == 0 && !finished_, "close ends once, when every session has ended");
+        finished_ = true;
+    }
+    if (e.kind == event_kind::tick) {
+        const auto late = [&](const call* c) { return c->due <= now_ && !held_; };
+        demand(std::none_of(queue_.begin(), queue_.end(), late), "a tick ends every wait whose time is over");
+        const auto overdue = [&](const line& l) { return l.doing != task::none && l.task_deadline <= now_; };
+        demand(std::none_of(lines_.begin(), lines_.end(), overdue), "a tick ends every task whose time is over");
+        demand(out.wake > now_, "AQ-10: a tick leaves nothing for another one at once");
+    }
+    if (e.kind == event_kind::cancel) {
+        demand(!e.by->waits, "who cancels waits no longer");
+    }
+    demand(!given_up_ || live() == 0, "nobody is given up while a connection is open");
+    given_up_ = false;
+    if (e.kind == event_kind::wait && e.by->waits) {
+        demand(queue_.size() <= limits_.max_waiting, "AQ-7: the queue is bounded");
+        demand(live() > 0 || suspended_ || !backoff_.fails_fast(now_), "RE-6: in an outage newcomers are told at once");
+    }
 }
 
-void model::check(time_point armed) {
-    if (live() <= limits_.min) {
+void model::check(time_point armed, const event& e) {
+    if (live() <= limits_.min || n(phase::idle) <= limits_.min_idle) {
         not_over_min_until_ = now_;
     }
-    demand(queue_.empty() || idle_.empty(), "an idle connection and a waiter never both exist");
-    if (closed_) {
-        demand(queue_.empty(), "SH-1: nobody waits for a closed pool");
-        demand(idle_.empty() && n(phase::resetting) == 0, "a closed pool keeps nothing that is free");
-        demand(n(phase::leased) == 0 || armed <= close_deadline_,
-               "the end of grace is among the reasons for the next tick");
-        demand(finished_ == (total() == 0), "close ends when the last session has ended");
-    }
-    demand(!warming_ || live() < limits_.min, "a warm-up that is complete is told so");
+    demand(queue_.empty() || n(phase::idle) == 0 || suspended_ || checking() >= queue_.size(),
+           "an idle connection and a waiter exist together only while checks are under way");
+    demand(!ring_is_closed(), "AQ-15: where all who hold a connection wait, one of them is told");
+    check_closed(armed);
+    const bool warm = live() >= std::min(limits_.min, most());
+    const bool concludes = e.kind != event_kind::cancel && e.kind != event_kind::release;
+    demand(!warming_ || !warm || !concludes, "a warm-up that is complete is told so");
     check_idle();
-    check_dials();
-    check_refusal();
+    if (concludes) {
+        check_dials(armed);
+        check_idle_floor(e);
+        check_refusal();
+    }
     check_wake(armed);
     check_books();
 }
 
-void model::check_idle() const {
-    if (idle_.empty()) {
+void model::check_closed(time_point armed) const {
+    if (!closed_) {
         return;
     }
-    demand(live() <= limits_.max, "SZ-9: what is surplus and idle is closed at once");
-    for (const line* l : idle_) {
-        demand(l->generation == generation_, "LC-9: what is retired and idle is closed at once");
+    demand(queue_.empty(), "SH-1: nobody waits for a closed pool");
+    demand(n(phase::idle) == 0 && n(phase::resetting) == 0, "a closed pool keeps nothing that is free");
+    demand(n(phase::leased) == 0 || armed <= close_deadline_,
+           "the end of grace is among the reasons for the next tick");
+    demand(finished_ == (total() == 0), "close ends when the last session has ended");
+}
+
+void model::check_idle() const {
+    if (n(phase::idle) == 0) {
+        return;
+    }
+    demand(live() <= most(), "SZ-9: what is surplus and idle is closed at once");
+    for (const line& l : lines_) {
+        demand(l.at != phase::idle || (l.generation == generation_ && !l.evicted),
+               "LC-9: what is evicted and idle is closed at once");
     }
 }
 
-/// RE-11: who waits without a dial under way waits for a reason.
-void model::check_dials() const {
-    if (closed_ || !backoff_.surely_open() || total() >= limits_.max) {
+/// RE-11: who waits without a dial or a check under way waits for a reason.
+void model::check_dials(time_point armed) const {
+    if (closed_ || suspended_ || !backoff_.surely_open() || total() >= most()) {
         return;
     }
     const auto connecting = n(phase::connecting);
-    const auto parallel = backoff_.maybe_probing() ? 1 : limits_.max_connecting;
-    if (connecting < parallel) {
-        demand(queue_.size() <= connecting, "RE-11: a waiter, room and an open gate mean a dial");
-        demand(!started_ || lacking(limits_.min, live()) <= connecting,
-               "SZ-3: the floor is restored without an acquire");
+    if (connecting >= backoff_.parallel()) {
+        return;
     }
+    const auto coming = connecting + checking();
+    const bool pauses = limits_.anticipation.count() > 0 && connecting > 0;
+    demand(queue_.size() <= coming || pauses, "RE-11: a waiter, room and an open gate mean a dial");
+    demand(queue_.size() <= coming || !pauses ||
+               armed <= std::max(pause_until_, settings_since_ + limits_.anticipation),
+           "SZ-6: the end of the pause is among the reasons for the next tick");
+    demand(!started_ || lacking(limits_.min, live()) <= connecting, "SZ-3: the floor is restored without an acquire");
+}
+
+/// Who takes an idle connection wakes nobody: the next event that looks at the whole pool restores the floor.
+void model::check_idle_floor(const event& e) const {
+    const bool partial = e.kind == event_kind::task_done || e.kind == event_kind::lost || e.kind == event_kind::detach;
+    if (partial || closed_ || suspended_ || !started_ || limits_.min_idle == 0 || !backoff_.surely_open()) {
+        return;
+    }
+    const auto coming = n(phase::connecting) + checking() + keeping_alive();
+    demand(total() >= most() || n(phase::connecting) >= backoff_.parallel() ||
+               n(phase::idle) + coming >= limits_.min_idle + queue_.size(),
+           "SZ-3: the idle floor is restored without an acquire");
 }
 
 /// A newcomer would be told at once: so are those who came before.
 void model::check_refusal() const {
-    if (refused_ && live() == 0 && backoff_.surely_shut() && now_ < backoff_.earliest()) {
+    if (backoff_.probing() && is_final(backoff_.cause()) && live() == 0 && !suspended_ && backoff_.surely_shut() &&
+        now_ < backoff_.earliest()) {
         demand(queue_.empty(), "a refused login ends every wait that nothing open can serve");
     }
 }
 
 void model::check_wake(time_point armed) const {
     for (const call* c : queue_) {
-        demand(armed <= c->deadline, "each deadline is among the reasons for the next tick");
+        demand(held_ || armed <= c->due, "each deadline is among the reasons for the next tick");
     }
     for (const line& l : lines_) {
-        demand(l.at != phase::resetting || armed <= l.reset_deadline,
-               "each rollback's deadline is among the reasons for the next tick");
+        demand(l.doing == task::none || armed <= l.task_deadline,
+               "each task's deadline is among the reasons for the next tick");
     }
     demand(!warming_ || armed <= warm_up_deadline_, "the warm-up's deadline is among the reasons for the next tick");
 }
@@ -106,63 +148,33 @@ void model::check_wake(time_point armed) const {
 /// due earlier has been done.
 void model::check_nothing_overdue() const {
     for (const call* c : queue_) {
-        demand(now_ <= c->deadline, "AQ-5: nobody waits beyond the deadline");
+        demand(held_ || now_ <= c->due, "AQ-5: nobody waits beyond the deadline");
     }
     for (const line& l : lines_) {
-        demand(l.at != phase::resetting || now_ <= l.reset_deadline, "HY-1: no rollback takes longer than its time");
-        demand(l.at != phase::idle || now_ <= l.old_at, "LC-1: what is too old and idle is closed");
-    }
-    if (!idle_.empty() && limits_.idle_timeout.count() > 0 && live() > limits_.min) {
-        const auto due = std::max(idle_.front()->idle_since, settings_since_) + limits_.idle_timeout;
-        demand(now_ <= std::max(due, not_over_min_until_) + std::chrono::nanoseconds{limits_.idle_timeout} / 8,
-               "SZ-8: what is idle too long is closed at most an eighth late");
+        demand(l.doing == task::none || now_ <= l.task_deadline, "no task takes longer than its time");
+        if (l.at == phase::leased) {
+            check_leases_overdue(l);
+        }
+        if (l.at == phase::idle && limits_.idle_timeout.count() > 0) {
+            const auto due = std::max({l.idle_since, l.alive_at, settings_since_}) + limits_.idle_timeout;
+            demand(now_ <= std::max(due, not_over_min_until_) + look(limits_.idle_timeout),
+                   "SZ-8: what is idle too long is closed at most an eighth late");
+        }
     }
     demand(!warming_ || now_ <= warm_up_deadline_, "the warm-up ends at its deadline");
     demand(n(phase::leased) == 0 || now_ <= close_deadline_, "SH-2: leases end with the time of grace");
 }
 
-/// OB-3: the machine's counters and states are the model's, and the identities hold.
-void model::check_books() const {
-    const auto& theirs = machine_.numbers();
-    std::size_t seen = 0;
-    for (const auto& s : machine_.slots()) {
-        const auto* l = static_cast<const line*>(s.connection);
-        demand(l != nullptr && l->slot == &s, "each slot was dialed for");
-        demand(static_cast<unsigned>(s.state) == static_cast<unsigned>(l->at),
-               "a slot's state is what its events made it");
-        demand(s.lent_out == l->lent, "a slot knows whether a lease holds it");
-        ++seen;
+void model::check_leases_overdue(const line& l) const {
+    const auto since = std::max(l.leased_since, settings_since_);
+    if (limits_.lease_timeout.count() > 0) {
+        demand(now_ <= since + limits_.lease_timeout + look(limits_.lease_timeout),
+               "TO-10: a lease ends at most an eighth after its time");
     }
-    demand(seen == lines_.size(), "slots are never taken away");
-    demand(theirs.connecting.value() == n(phase::connecting) && theirs.idle.value() == n(phase::idle) &&
-               theirs.leased.value() == n(phase::leased) && theirs.resetting.value() == n(phase::resetting) &&
-               theirs.closing.value() == n(phase::closing) && theirs.waiting.value() == queue_.size(),
-           "the gauges are the sizes of the states");
-    demand(theirs.max.value() == limits_.max && theirs.min.value() == limits_.min, "the gauges carry the limits");
-    const auto told = [&](core::outcome o) { return outcomes_[static_cast<std::size_t>(o)]; };
-    using core::outcome;
-    demand(theirs.immediate.value() == tries_ && theirs.granted.value() == told(outcome::granted) &&
-               theirs.timed_out.value() == told(outcome::timed_out) &&
-               theirs.rejected.value() == told(outcome::queue_full) &&
-               theirs.cancelled.value() == told(outcome::cancelled) &&
-               theirs.failed.value() == told(outcome::unavailable) + told(outcome::closed),
-           "the counters of outcomes are the outcomes");
-    demand(calls_ == theirs.granted.value() + theirs.timed_out.value() + theirs.rejected.value() +
-                         theirs.cancelled.value() + theirs.failed.value() + theirs.waiting.value(),
-           "every call is somewhere");
-    const auto left = [&](leave_reason r) { return left_[static_cast<std::size_t>(r)]; };
-    demand(theirs.lost.value() == left(leave_reason::lost) && theirs.reaped_idle.value() == left(leave_reason::idle) &&
-               theirs.reaped_old.value() == left(leave_reason::old) &&
-               theirs.discarded.value() == left(leave_reason::discarded) &&
-               theirs.retired.value() == left(leave_reason::retired) + left(leave_reason::surplus) &&
-               theirs.rollbacks.value() == rollbacks_,
-           "each close is counted by its reason");
-    demand(theirs.dials.value() == dials_ && theirs.opened.value() == opened_ &&
-               theirs.dials_failed.value() == dials_failed_,
-           "each dial is counted");
-    demand(dials_ == opened_ + dials_failed_ + theirs.connecting.value(), "every dial is somewhere");
-    demand(opened_ == live() + theirs.closing.value() + ended_, "every session is somewhere");
-    demand(machine_.lent_out() == leases_, "the leases are counted");
+    if (limits_.leak_threshold.count() > 0 && !l.reported) {
+        demand(now_ <= since + limits_.leak_threshold + look(limits_.leak_threshold),
+               "OB-7: a leak is reported at most an eighth late");
+    }
 }
 
 }  // namespace simulation

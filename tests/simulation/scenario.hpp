@@ -16,6 +16,7 @@ struct scenario {
     std::size_t clients = 1;
     std::size_t steps = 0;           ///< events before the end is prepared
     bool started = true;             ///< `start` is called
+    bool patient = false;            ///< the warm-up sits out a refused login
     bool punctual = true;            ///< ticks come at the moment asked for; else later
     microseconds grain{1};           ///< all times are multiples of it: coarse ones make events coincide
     microseconds think{};            ///< longest pause of a client between two calls
@@ -26,14 +27,19 @@ struct scenario {
     microseconds connect_timeout{};  ///< the face's deadline for a dial
     microseconds closing{};          ///< longest time that the server takes to let go of a session
     microseconds calm{};             ///< longest time between two changes of the server; 0: it stays up
-    microseconds meddling{};         ///< longest time between two calls of `reconfigure` or `rotate`; 0: none
+    microseconds meddling{};         ///< longest time between two interventions of an operator; 0: none
     unsigned cancels = 0;            ///< calls that are cancelled at some moment
     unsigned tries = 0;              ///< clients' calls that are `try_acquire` alone
-    unsigned in_transaction = 0;     ///< leases returned inside a transaction
+    unsigned nests = 0;              ///< leases whose holder waits for a second one
+    unsigned unclean = 0;            ///< leases returned inside a transaction
     unsigned spoilt = 0;             ///< leases returned in a state not worth mending
+    unsigned detaches = 0;           ///< leases that keep their connection
     unsigned deaths = 0;             ///< sessions that die by themselves
-    unsigned hangs = 0;              ///< dials and rollbacks that are never answered
-    unsigned reset_fails = 0;        ///< rollbacks that fail
+    unsigned ended_by_server = 0;    ///< of those, the ones that the server ends because it stops
+    unsigned hangs = 0;              ///< dials and tasks that are never answered
+    unsigned task_fails = 0;         ///< tasks that fail
+    unsigned elsewhere = 0;          ///< checks that leave the connection to somebody else
+    unsigned refusals = 0;           ///< checks that refuse the caller
 };
 
 scenario draw_scenario(dice& d);

@@ -51,7 +51,7 @@ verdict judge(std::uint64_t seed, history::mode how) {
 
 }  // namespace
 
-TEST_CASE("the core keeps the rules of the design whatever the seed") {
+TEST_CASE("SA-4, RE-11: the core keeps the rules of the design whatever the seed") {
     const auto only = number_from("TRUNKLINE_SIMULATION_SEED");
     const auto first = only.value_or(number_from("TRUNKLINE_SIMULATION_FIRST_SEED").value_or(1));
     const auto seeds = only ? 1 : number_from("TRUNKLINE_SIMULATION_SEEDS").value_or(10'000);

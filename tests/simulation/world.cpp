@@ -11,7 +11,7 @@ world::world(std::uint64_t seed, history::mode how)
       plan_{draw_scenario(dice_)},
       past_{how},
       machine_{plan_.limits, seed},
-      model_{machine_, plan_.limits, plan_.punctual},
+      model_{machine_, plan_.limits, plan_.punctual, plan_.patient},
       clients_(plan_.clients),
       now_{history::origin},
       highest_max_{plan_.limits.max} {
@@ -78,22 +78,24 @@ void world::happen(const happening& h) {
     case kind::give_up: now(c, &world::give_up); break;
     case kind::told: told(*c); break;
     case kind::give_back: give_back(*c); break;
+    case kind::nest: nest(*c); break;
     case kind::dial: dial(*l); break;
-    case kind::reset: now(l, &world::reset); break;
+    case kind::work: work(*l); break;
     case kind::close: close(*l); break;
     case kind::dial_ends: now(l, &world::dial_ends); break;
     case kind::dial_aborted: now(l, &world::dial_aborted); break;
-    case kind::reset_ends: now(l, &world::reset_ends); break;
+    case kind::task_ends: task_ends(*l); break;
     case kind::server_let_go: let_go(*l); break;
     case kind::closed: act({.kind = event_kind::closed, .now = now_, .at = l}); break;
     case kind::dies: now(l, &world::dies); break;
     case kind::lost:
         if (l->serial == h.serial) {
-            act({.kind = event_kind::lost, .now = now_, .at = l});
+            act({.kind = event_kind::lost, .now = now_, .at = l, .flag = dice_.chance(plan_.ended_by_server)});
         }
         break;
     case kind::server_changes: server_changes(); break;
     case kind::meddle: meddle(); break;
+    case kind::resume: resume(); break;
     }
 }
 
@@ -107,7 +109,7 @@ void world::tick() {
 }
 
 void world::act(const event& e) {
-    ++steps_;
+    ++(e.kind == event_kind::tick ? ticks_ : steps_);
     core::actions out;
     past_.note(now_, name_of(e.kind), e.at != nullptr ? " of connection " + std::to_string(e.at->number) : "",
                e.by != nullptr ? " by client " + std::to_string(e.by->client) : "", detail_of(e));
@@ -128,16 +130,25 @@ void world::tell_machine(const event& e, core::actions& out) {
     case event_kind::start: machine_.start(e.now, e.deadline, out); break;
     case event_kind::wait: machine_.wait(*e.by, e.now, out); break;
     case event_kind::cancel: machine_.cancel(*e.by, out); break;
-    case event_kind::release: machine_.release(*e.at->slot, e.how, e.now, out); break;
-    case event_kind::reset_done: machine_.reset_done(*e.at->slot, e.well, out); break;
+    case event_kind::release: machine_.release(*e.at->slot, e.how, e.untold ? core::never : e.now, out); break;
+    case event_kind::detach: machine_.detach(*e.at->slot, e.now, out); break;
+    case event_kind::task_done: machine_.task_done(*e.at->slot, e.verdict, e.now, out); break;
     case event_kind::opened: machine_.opened(*e.at->slot, e.now, out); break;
     case event_kind::open_failed: machine_.open_failed(*e.at->slot, e.why, e.now, out); break;
-    case event_kind::lost: machine_.lost(*e.at->slot, out); break;
-    case event_kind::closed: machine_.closed(*e.at->slot, out); break;
+    case event_kind::lost: machine_.lost(*e.at->slot, e.flag, e.now, out); break;
+    case event_kind::closed: machine_.closed(*e.at->slot, e.now, out); break;
     case event_kind::tick: machine_.tick(e.now, out); break;
-    case event_kind::reconfigure: machine_.reconfigure(*e.given, e.replace, e.now, out); break;
-    case event_kind::rotate: machine_.rotate(out); break;
-    case event_kind::close: machine_.close(e.deadline, out); break;
+    case event_kind::reconfigure: machine_.reconfigure(*e.given, e.flag, e.now, out); break;
+    case event_kind::cap: machine_.cap(e.most, e.now, out); break;
+    case event_kind::rotate: machine_.rotate(e.now, out); break;
+    case event_kind::evict:
+        machine_.evict(
+            [&](const core::slot& s) { return !e.flag || static_cast<const line*>(s.connection)->number % 2 == 1; },
+            e.now, out);
+        break;
+    case event_kind::suspend: machine_.suspend(e.flag, e.now, out); break;
+    case event_kind::resume: machine_.resume(e.now, out); break;
+    case event_kind::close: machine_.close(e.deadline, e.now, out); break;
     }
     machine_.check();
 }
@@ -148,8 +159,8 @@ void world::note_decisions(const core::actions& out) {
     }
     for (const auto& command : out.commands) {
         const auto* l = static_cast<const line*>(command.target->connection);
-        past_.note(now_, "    ", name_of(command.kind), " connection ",
-                   l != nullptr ? std::to_string(l->number) : "new", name_of(command.reason));
+        past_.note(now_, "    ", name_of(command), " connection ", l != nullptr ? std::to_string(l->number) : "new",
+                   name_of(command.reason));
     }
 }
 
@@ -162,13 +173,17 @@ void world::carry_out(core::actions& out) {
     }
     for (const auto& command : out.commands) {
         line& l = model::line_of(*command.target);
-        const auto what = command.kind == core::command_kind::dial    ? kind::dial
-                          : command.kind == core::command_kind::reset ? kind::reset
-                                                                      : kind::close;
+        if (command.kind == core::command_kind::report_leak) {
+            continue;
+        }
+        const auto what = command.kind == core::command_kind::dial   ? kind::dial
+                          : command.kind == core::command_kind::work ? kind::work
+                                                                     : kind::close;
         if (what == kind::dial) {
             session_of(l).dialing = true;
         }
-        later(what, up_to(plan_.carry), &l, l.serial);
+        const bool promptly = calm_ && what == kind::work;  // else a short time-out ends every task
+        later(what, promptly ? std::chrono::nanoseconds{0} : up_to(plan_.carry), &l, l.serial);
     }
 }
 
@@ -182,6 +197,8 @@ void world::check_server() const {
 void world::settle_down() {
     calm_ = true;
     weather_ = weather::up;
+    resume();
+    act({.kind = event_kind::cap, .now = now_, .most = plan_.limits.max});
     const auto horizon = now_ + std::chrono::seconds{60};
     const auto busy = [](const client& c) { return c.busy; };
     while (now_ < horizon && std::any_of(clients_.begin(), clients_.end(), busy)) {
@@ -218,14 +235,23 @@ void world::shut_down() {
 
 void world::note_limits() {
     const auto& l = plan_.limits;
-    past_.note(now_, "limits: min ", l.min, ", max ", l.max, ", max_connecting ", l.max_connecting, ", max_waiting ",
-               l.max_waiting, ", backoff ", l.backoff_initial.count(), " to ", l.backoff_max.count(),
-               " ms, idle_timeout ", l.idle_timeout.count(), " ms, max_lifetime ", l.max_lifetime.count(),
-               " ms, rollback_timeout ", l.rollback_timeout.count(), " ms");
+    past_.note(now_, "limits: min ", l.min, ", min_idle ", l.min_idle, ", max ", l.max, ", max_connecting ",
+               l.max_connecting, ", max_waiting ", l.max_waiting, ", anticipation ", l.anticipation.count(),
+               ", backoff ", l.backoff_initial.count(), " to ", l.backoff_max.count(), ", idle_timeout ",
+               l.idle_timeout.count(), ", max_lifetime ", l.max_lifetime.count(), ", keepalive ", l.keepalive.count(),
+               ", max_uses ", l.max_uses, ", validate_after ", l.validate_after ? l.validate_after->count() : -1,
+               ", lease_timeout ", l.lease_timeout.count(), ", leak_threshold ", l.leak_threshold.count(),
+               ", shed_target ", l.shed_target.count(), ", fail_fast ",
+               l.fail_fast_after ? l.fail_fast_after->count() : -1, l.first_in_first_out ? ", fifo" : "",
+               l.prepares ? ", prepares" : "", l.checks_each ? ", checks" : "", l.cleans_each ? ", cleans" : "",
+               l.says_farewell ? ", says farewell" : "");
 }
 
 void world::run() {
     note_limits();
+    if (plan_.patient) {
+        machine_.be_patient();
+    }
     if (plan_.started) {
         act({.kind = event_kind::start, .now = now_, .deadline = now_ + up_to(microseconds{200'000})});
     }
@@ -238,7 +264,8 @@ void world::run() {
     if (plan_.meddling.count() > 0) {
         later(kind::meddle, up_to(plan_.meddling));
     }
-    while (steps_ < plan_.steps && step()) {
+    const auto most_ticks = plan_.steps * 2;  // where ages are kept by the millisecond there are many
+    while (steps_ < plan_.steps && ticks_ < most_ticks && step()) {
     }
     if (dice_.chance(60)) {
         settle_down();

@@ -23,7 +23,7 @@ public:
     void run();
 
     [[nodiscard]] const history& past() const noexcept { return past_; }
-    [[nodiscard]] std::size_t steps() const noexcept { return steps_; }
+    [[nodiscard]] std::size_t steps() const noexcept { return steps_ + ticks_; }
 
 private:
     enum class kind : unsigned char {
@@ -31,19 +31,21 @@ private:
         begin,
         give_up,
         told,
-        give_back,  // clients
+        give_back,
+        nest,  // clients
         dial,
-        reset,
+        work,
         close,  // commands
         dial_ends,
         dial_aborted,
-        reset_ends,
+        task_ends,
         server_let_go,
         closed,  // their answers
         dies,
         lost,  // sessions that end by themselves
         server_changes,
         meddle,
+        resume,
     };
 
     /// Something that will happen.
@@ -56,15 +58,16 @@ private:
     };
 
     /// Where the server stands.
-    enum class weather : unsigned char { up, down, refusing, full, silent };
+    enum class weather : unsigned char { up, down, refusing, full, starting, misconfigured, silent };
 
     struct client {
         call now;
         std::size_t number = 0;
         std::uint64_t serial = 0;  ///< counts its calls
         core::slot* lease = nullptr;
-        bool busy = false;  ///< in a call, or holding
-        bool gone = false;  ///< gave up: what is granted goes back at once
+        core::slot* outer = nullptr;  ///< held while it asks for a second one
+        bool busy = false;            ///< in a call, or holding
+        bool gone = false;            ///< gave up: what is granted goes back at once
     };
 
     /// One session as the server sees it.
@@ -95,15 +98,22 @@ private:
     void told(client& c);
     void hold(client& c, core::slot& s);
     void give_back(client& c);
+    void nest(client& c);
+    void return_one(client& c, core::slot& s);
+
+    // world_meddling.cpp
     void meddle();
+    void resume();
 
     // world_server.cpp
     session& session_of(const line& l);
     void dial(line& l);
     void dial_ends(line& l);
     void dial_aborted(line& l);
-    void reset(line& l);
-    void reset_ends(line& l);
+    void work(line& l);
+    [[nodiscard]] microseconds time_for(const line& l) const;
+    void task_ends(line& l);
+    [[nodiscard]] core::verdict verdict_on(const line& l);
     void close(line& l);
     void let_go(line& l);
     void dies(line& l);
@@ -121,6 +131,7 @@ private:
     time_point armed_ = core::never;
     weather weather_ = weather::up;
     std::size_t steps_ = 0;
+    std::size_t ticks_ = 0;
     std::size_t on_server_ = 0;
     std::size_t highest_max_ = 0;
     bool calm_ = false;  // no new calls, the server is up

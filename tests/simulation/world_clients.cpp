@@ -1,4 +1,4 @@
-// The clients of the simulation, and whoever changes the pool's settings.
+// The clients of the simulation.
 #include "world.hpp"
 
 #include <algorithm>
@@ -35,7 +35,15 @@ void world::queue_up(client& c) {
     c.now.client = c.number;
     c.now.result = core::outcome::pending;
     c.now.granted = nullptr;
-    c.now.deadline = plan_.patience.count() == 0 ? core::never : now_ + up_to(plan_.patience);
+    c.now.passed_over = 0;
+    c.now.keeps = nullptr;
+    c.now.holds = nullptr;
+    if (c.outer != nullptr && (plan_.patience.count() == 0 || dice_.chance(80))) {  // else it says nothing
+        c.now.holds = c.outer;
+        c.now.keeps = &model::line_of(*c.outer);
+    }
+    c.now.since = now_;
+    c.now.due = c.now.deadline = plan_.patience.count() == 0 ? core::never : now_ + up_to(plan_.patience);
     act({.kind = event_kind::wait, .now = now_, .by = &c.now});
     const auto moment = plan_.patience.count() == 0 ? plan_.hold : plan_.patience;
     if (dice_.chance(plan_.cancels)) {
@@ -57,6 +65,10 @@ void world::give_up(client& c) {
 void world::told(client& c) {
     demand(c.busy && c.lease == nullptr && !c.now.waits, "nobody is told after the outcome");
     if (c.now.result != core::outcome::granted) {
+        if (c.outer != nullptr) {
+            later(kind::give_back, up_to(plan_.hold), &c);
+            return;
+        }
         c.busy = false;
         if (!closed_) {
             later(kind::begin, up_to(plan_.think) + plan_.grain, &c);
@@ -69,39 +81,61 @@ void world::told(client& c) {
 
 void world::hold(client& c, core::slot& s) {
     c.lease = &s;
+    if (c.outer == nullptr && !c.gone && dice_.chance(plan_.nests)) {
+        later(kind::nest, up_to(plan_.hold), &c);
+        return;
+    }
     later(kind::give_back, c.gone ? std::chrono::nanoseconds{0} : up_to(plan_.hold), &c);
 }
 
-void world::give_back(client& c) {
-    line& l = model::line_of(*c.lease);
+/// A holder asks for a second connection.
+void world::nest(client& c) {
+    c.outer = c.lease;
     c.lease = nullptr;
-    c.busy = false;
-    auto how = core::returned::clean;
-    if (!c.gone) {
-        how = dice_.chance(plan_.spoilt)           ? core::returned::spoilt
-              : dice_.chance(plan_.in_transaction) ? core::returned::in_transaction
-                                                   : core::returned::clean;
+    core::slot* const got = machine_.try_acquire();
+    ++steps_;
+    model_.after_try(now_, got);
+    if (got != nullptr) {
+        hold(c, *got);
+    } else {
+        queue_up(c);
     }
-    c.gone = false;
-    act({.kind = event_kind::release, .now = now_, .at = &l, .how = how});
-    later(kind::begin, up_to(plan_.think), &c);
 }
 
-void world::meddle() {
-    if (calm_) {
+void world::return_one(client& c, core::slot& s) {
+    line& l = model::line_of(s);
+    auto how = core::returned::clean;
+    if (!c.gone) {
+        how = dice_.chance(plan_.spoilt)    ? core::returned::spoilt
+              : dice_.chance(plan_.unclean) ? core::returned::unclean
+                                            : core::returned::clean;
+    }
+    if (!c.gone && dice_.chance(plan_.detaches)) {
+        session& kept = session_of(l);
+        if (l.at == phase::leased && kept.on_server) {
+            kept.on_server = false;
+            --on_server_;
+        }
+        act({.kind = event_kind::detach, .now = now_, .at = &l});
         return;
     }
-    if (dice_.chance(40)) {
-        act({.kind = event_kind::rotate, .now = now_});
-    } else {
-        plan_.limits = draw_limits(dice_);
-        highest_max_ = std::max(highest_max_, plan_.limits.max);
-        note_limits();
-        act({.kind = event_kind::reconfigure, .now = now_, .given = &plan_.limits, .replace = dice_.chance(30)});
+    const auto& by = plan_.limits;
+    const bool untold = how == core::returned::clean && !by.checks_each && !by.cleans_each && !by.says_farewell &&
+                        by.shed_target.count() == 0 && dice_.chance(70);
+    act({.kind = event_kind::release, .now = now_, .at = &l, .how = how, .untold = untold});
+}
+
+void world::give_back(client& c) {
+    core::slot* const held[] = {c.lease, c.outer};
+    c.lease = c.outer = nullptr;
+    c.busy = false;
+    for (core::slot* const s : held) {
+        if (s != nullptr) {
+            return_one(c, *s);
+        }
     }
-    if (!closed_) {
-        later(kind::meddle, up_to(plan_.meddling) + plan_.grain);
-    }
+    c.gone = false;
+    later(kind::begin, up_to(plan_.think), &c);
 }
 
 }  // namespace simulation

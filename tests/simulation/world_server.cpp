@@ -42,7 +42,16 @@ void world::dial_ends(line& l) {
     }
     s.on_server = false;
     --on_server_;
-    const auto why = weather_ == weather::refusing ? core::dial_failure::refused : core::dial_failure::transient;
+    auto why = core::dial_failure::transient;
+    switch (weather_) {
+    case weather::refusing: why = core::dial_failure::refused; break;
+    case weather::full: why = core::dial_failure::full; break;
+    case weather::starting: why = core::dial_failure::starting; break;
+    case weather::misconfigured: why = core::dial_failure::misconfigured; break;
+    case weather::up:
+    case weather::down:
+    case weather::silent: break;
+    }
     act({.kind = event_kind::open_failed, .now = now_, .at = &l, .why = why});
 }
 
@@ -60,15 +69,39 @@ void world::dial_aborted(line& l) {
     act({.kind = event_kind::open_failed, .now = now_, .at = &l, .why = core::dial_failure::aborted});
 }
 
-void world::reset(line& l) {
-    if (!dice_.chance(plan_.hangs)) {
-        later(kind::reset_ends, up_to(plan_.limits.rollback_timeout * 3 / 2), &l, l.serial);
+microseconds world::time_for(const line& l) const {
+    switch (l.doing) {
+    case core::task::prepare: return plan_.limits.prepare_timeout;
+    case core::task::check:
+    case core::task::keepalive: return plan_.limits.check_timeout;
+    case core::task::farewell: return plan_.limits.farewell_timeout;
+    case core::task::clean:
+    case core::task::none: break;  // over already
     }
+    return plan_.limits.clean_timeout;
 }
 
-void world::reset_ends(line& l) {
-    const bool well = session_of(l).on_server && !dice_.chance(plan_.reset_fails);
-    act({.kind = event_kind::reset_done, .now = now_, .at = &l, .well = well});
+void world::work(line& l) {
+    if (!calm_ && dice_.chance(plan_.hangs)) {
+        return;
+    }
+    later(kind::task_ends, up_to(calm_ ? time_for(l) / 2 : time_for(l) * 3 / 2), &l);
+}
+
+core::verdict world::verdict_on(const line& l) {
+    if (!session_of(l).on_server || (!calm_ && dice_.chance(plan_.task_fails))) {
+        return core::verdict::bad;
+    }
+    if (l.doing == core::task::check && plan_.limits.checks_each && !calm_) {
+        return dice_.chance(plan_.elsewhere)  ? core::verdict::elsewhere
+               : dice_.chance(plan_.refusals) ? core::verdict::refused
+                                              : core::verdict::good;
+    }
+    return core::verdict::good;
+}
+
+void world::task_ends(line& l) {
+    act({.kind = event_kind::task_done, .now = now_, .at = &l, .verdict = verdict_on(l)});
 }
 
 void world::close(line& l) { later(kind::server_let_go, up_to(plan_.closing), &l, l.serial); }
@@ -97,14 +130,13 @@ void world::server_changes() {
     if (calm_ || closed_) {
         return;
     }
-    static constexpr weather kinds[] = {weather::up,       weather::up,   weather::up,    weather::down,
-                                        weather::refusing, weather::full, weather::silent};
-    weather_ = kinds[dice_.size(0, 6)];
-    past_.note(now_, "the server is ",
-               weather_ == weather::up         ? "up"
-               : weather_ == weather::refusing ? "refusing logins"
-               : weather_ == weather::silent   ? "silent"
-                                               : "down");
+    static constexpr weather kinds[] = {weather::up,       weather::up,   weather::up,       weather::down,
+                                        weather::refusing, weather::full, weather::starting, weather::misconfigured,
+                                        weather::silent};
+    static constexpr const char* words[] = {"up",       "down",          "refusing logins", "full",
+                                            "starting", "misconfigured", "silent"};
+    weather_ = kinds[dice_.size(0, std::size(kinds) - 1)];
+    past_.note(now_, "the server is ", words[static_cast<std::size_t>(weather_)]);
     later(kind::server_changes, up_to(plan_.calm) + plan_.grain);
 }
 

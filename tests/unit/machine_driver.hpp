@@ -96,7 +96,7 @@ public:
     }
     void close(duration grace = duration::max()) {
         const auto deadline = grace == duration::max() ? trunkline::core::never : now + grace;
-        event([&](auto& out) { machine.close(deadline, out); });
+        event([&](auto& out) { machine.close(deadline, now, out); });
     }
     void tick_after(duration passed) {
         now += passed;

@@ -12,8 +12,8 @@ namespace trunkline::core {
 struct dial_view {
     std::size_t waiting = 0;
     std::size_t connecting = 0;
-    std::size_t checking = 0;  ///< connections whose check will serve somebody who waits
-    std::size_t idle = 0;
+    std::size_t checking = 0;    ///< connections whose check will serve somebody who waits
+    std::size_t idle = 0;        ///< or soon idle again, because only a sign of life is asked for
     std::size_t live = 0;        ///< idle, leased and resetting
     std::size_t total = 0;       ///< live, connecting and closing
     std::size_t floor = 0;       ///< how many are to be kept open
@@ -48,7 +48,8 @@ time_point next_keepalive(time_point alive, std::chrono::milliseconds interval, 
 std::size_t automatic_max(std::size_t available, double share, std::size_t instances) noexcept;
 
 /// The time between two looks at the connections, because that bounds how late anything that has no clock of its own is
-/// noticed: an eighth of each of the times that are kept so, and `validate_after` itself. 0: no need to look.
+/// noticed: an eighth of each of the times that are kept so, `validate_after` itself, and 100 ms where an idle floor is
+/// kept, because whoever takes an idle connection wakes nobody. 0: no need to look.
 std::chrono::nanoseconds sweep_interval(const limits& by) noexcept;
 
 }  // namespace trunkline::core

@@ -74,7 +74,7 @@ void machine::wait(waiter& w, time_point now, actions& out) {
     if (held_) {  // the time until `resume` will be added to every deadline
         w.deadline = w.deadline == never ? never : w.deadline - (now - suspended_at_);
     }
-    if (w.holds != nullptr && w.holds->holder_waits++ == 0) {
+    if (w.holds != nullptr && w.holds->holder_waits++ == 0 && w.holds->state == slot_state::leased) {
         ++holders_waiting_;
     }
     queue_.push(w);
@@ -168,7 +168,8 @@ void machine::resume(time_point now, actions& out) {
     tick(now, out);
 }
 
-void machine::close(time_point deadline, actions& out) {
+void machine::close(time_point deadline, time_point now, actions& out) {
+    tell_time(now);
     closed_ = true;
     close_deadline_ = std::min(close_deadline_, deadline);
     started_ = false;

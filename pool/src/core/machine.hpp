@@ -99,7 +99,7 @@ public:
 
     /// Lends nothing any more and closes each connection when it is free; from `deadline` on those that are lent out as
     /// well. Called again, the earlier deadline counts.
-    void close(time_point deadline, actions& out);
+    void close(time_point deadline, time_point now, actions& out);
 
     [[nodiscard]] const counters& numbers() const noexcept { return numbers_; }
     [[nodiscard]] const dial_gate& gate() const noexcept { return gate_; }
@@ -199,7 +199,8 @@ private:
     std::size_t lent_out_ = 0;
     std::size_t in_tasks_ = 0;
     std::size_t checking_ = 0;         // tasks `check` whose outcome counts
-    std::size_t holders_waiting_ = 0;  // connections whose holder waits for another
+    std::size_t keeping_alive_ = 0;    // tasks `keepalive` whose outcome counts: as good as idle
+    std::size_t holders_waiting_ = 0;  // leased connections whose holder waits for another
     bool asked_ = false;               // somebody was told that the server is down since the last dial
     time_point pause_ends_ = never;    // no further dial for waiters beside one under way before
     time_point next_sweep_ = never;

@@ -199,10 +199,10 @@ void machine::tick(time_point now, actions& out) {
         unqueue(*late);
         settle(*late, suspended_ ? outcome::suspended : outcome::timed_out, out);
     }
+    gate_.tick(now);
     while (!tasks_.empty() && tasks_.begin()->task_deadline <= now) {
         on_overdue(*tasks_.begin(), out);
     }
-    gate_.tick(now);
     if (pause_ends_ <= now) {
         pause_ends_ = never;
     }
@@ -217,6 +217,7 @@ void machine::tick(time_point now, actions& out) {
 }
 
 void machine::reconfigure(const limits& given, bool replace_all, time_point now, actions& out) {
+    tell_time(now);
     limits_ = given;
     numbers_.max.set(most());
     numbers_.min.set(given.min);
@@ -224,6 +225,7 @@ void machine::reconfigure(const limits& given, bool replace_all, time_point now,
         ++generation_;
     }
     gate_.forgive();
+    pause_ends_ = never;
     next_sweep_ = now;
     next_retirement_ = std::min(next_retirement_, now + retirement_spacing());
     for (slot& s : slots_) {

@@ -29,6 +29,10 @@ void machine::move(slot& s, slot_state to) noexcept {
     if (s.state != slot_state::vacant) {
         --gauge(s.state);
     }
+    if (s.holder_waits > 0) {  // closed underneath the lease it holds up nobody any more
+        holders_waiting_ -= s.state == slot_state::leased ? 1 : 0;
+        holders_waiting_ += to == slot_state::leased ? 1 : 0;
+    }
     if (to != slot_state::vacant) {
         ++gauge(to);
     }
@@ -50,7 +54,7 @@ std::size_t machine::total() const noexcept { return live() + numbers_.connectin
 void machine::unqueue(waiter& w) noexcept {
     queue_.erase(w);
     --numbers_.waiting;
-    if (w.holds != nullptr && --w.holds->holder_waits == 0) {
+    if (w.holds != nullptr && --w.holds->holder_waits == 0 && w.holds->state == slot_state::leased) {
         --holders_waiting_;
     }
     if (queue_.empty()) {
@@ -147,6 +151,10 @@ void machine::begin(slot& s, task what, std::chrono::milliseconds timeout, actio
         ++checking_;
         ++numbers_.checks;
     }
+    if (what == task::keepalive) {
+        ++keeping_alive_;
+        ++numbers_.keepalives;
+    }
     s.doing = what;
     s.task_deadline = after(now_, timeout);
     s.in_task = true;
@@ -159,6 +167,7 @@ void machine::begin(slot& s, task what, std::chrono::milliseconds timeout, actio
 void machine::end_task(slot& s) noexcept {
     tasks_.erase(tasks_.iterator_to(s));
     checking_ -= s.doing == task::check ? 1 : 0;
+    keeping_alive_ -= s.doing == task::keepalive ? 1 : 0;
     s.doing = task::none;
 }
 
@@ -252,14 +261,10 @@ slot& machine::vacant_slot() {
 
 /// Idle connections and waiters exist together only while as many checks are under way as anybody waits.
 void machine::serve_waiters(actions& out) {
-    while (!queue_.empty() && !idle_.empty() && !suspended_) {
+    while (checking_ < queue_.size() && !idle_.empty() && !suspended_) {
         slot& s = *next_idle();
-        const bool check = needs_check(s);
-        if (check && checking_ >= queue_.size()) {
-            return;
-        }
         idle_.erase(idle_.iterator_to(s));
-        if (check) {
+        if (needs_check(s)) {
             begin(s, task::check, limits_.check_timeout, out);
         } else {
             grant(s, out);
@@ -275,7 +280,7 @@ void machine::dial(actions& out) {
         .waiting = queue_.size(),
         .connecting = numbers_.connecting.value(),
         .checking = checking_,
-        .idle = numbers_.idle.value(),
+        .idle = numbers_.idle.value() + keeping_alive_,
         .live = live(),
         .total = total(),
         .floor = started_ ? limits_.min : 0,

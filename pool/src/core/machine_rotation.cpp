@@ -48,9 +48,8 @@ void machine::step_rotation(actions& out) {
     if (!rotating_ || closed_ || suspended_) {
         return;
     }
-    if (live() + numbers_.connecting.value() >= most()) {  // somebody else took the room
-        has_room_ = owes_ = false;
-    }
+    has_room_ = false;  // unless it is so still: the dial may have had to wait, and the one that was due be gone
+    owes_ = owes_ && live() + numbers_.connecting.value() < most();  // else somebody else took the room
     if (replacement_is_under_way()) {
         return;
     }

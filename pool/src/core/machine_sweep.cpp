@@ -76,7 +76,6 @@ time_point machine::look_at_idle(slot& s, time_point now, actions& out) {
     const auto due = next_keepalive(alive, limits_.keepalive, s.keepalive_share);
     if (due <= now && queue_.empty() && !suspended_) {
         idle_.erase(idle_.iterator_to(s));
-        ++numbers_.keepalives;
         begin(s, task::keepalive, limits_.check_timeout, out);
         return next;
     }
