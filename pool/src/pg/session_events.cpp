@@ -76,6 +76,7 @@ void session::link::receive(news& told) {
     }
     take_answers(told);
     if (!connection_) {
+        told.notices.swap(notices_);
         return;
     }
     if (expected_.empty() && alive) {

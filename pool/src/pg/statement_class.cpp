@@ -21,15 +21,61 @@ constexpr auto harmless_verbs = [] {
     return verbs;
 }();
 
-constexpr std::size_t longest_word = 32;  // longer than any that is known: a longer one is unknown, too
-
 enum class token : unsigned char { end, word, quoted_name, open, dot, other, unclear };
 
-constexpr bool is_letter(char c) noexcept {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || static_cast<unsigned char>(c) >= 0x80;
+/// What a character is, or begins.
+enum class kind : unsigned char { other, space, letter, digit, quote, double_quote, dollar, open, dot, dash, slash };
+
+constexpr auto kinds = [] {
+    std::array<kind, 256> all{};
+    for (int c = 0; c < 256; ++c) {
+        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c >= 0x80;
+        all[static_cast<std::size_t>(c)] = letter                            ? kind::letter
+                                           : c >= '0' && c <= '9'            ? kind::digit
+                                           : c == ' ' || (c >= 9 && c <= 13) ? kind::space
+                                                                             : kind::other;
+    }
+    all['\''] = kind::quote;
+    all['"'] = kind::double_quote;
+    all['$'] = kind::dollar;
+    all['('] = kind::open;
+    all['.'] = kind::dot;
+    all['-'] = kind::dash;
+    all['/'] = kind::slash;
+    return all;
+}();
+
+/// A character of a word in lower case; 0 if it is none.
+constexpr auto folded = [] {
+    std::array<char, 256> all{};
+    for (std::size_t c = 0; c < 256; ++c) {
+        if (kinds[c] == kind::letter || kinds[c] == kind::digit || kinds[c] == kind::dollar) {
+            all[c] = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+        }
+    }
+    return all;
+}();
+
+constexpr kind kind_of(char c) noexcept { return kinds[static_cast<unsigned char>(c)]; }
+/// Whether a word is this one, which is in lower case.
+constexpr bool is(std::string_view word, std::string_view lower) noexcept {
+    return word.size() == lower.size() &&
+           std::ranges::equal(word, lower, {}, [](char c) { return folded[static_cast<unsigned char>(c)]; });
 }
-constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
-constexpr bool is_space(char c) noexcept { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+/// A word in lower case.
+struct lowered {
+    explicit lowered(std::string_view word) noexcept : length{std::min(word.size(), sizeof(text))} {
+        std::ranges::transform(word.substr(0, length), text,
+                               [](char c) { return folded[static_cast<unsigned char>(c)]; });
+    }
+    [[nodiscard]] std::string_view view() const noexcept { return {text, length}; }
+    std::size_t length;
+    char text[32];  // longer than any that is known: a longer one is unknown, too
+};
+
+constexpr bool is_letter(char c) noexcept { return kind_of(c) == kind::letter; }
+constexpr bool is_digit(char c) noexcept { return kind_of(c) == kind::digit; }
 
 /// Walks over a statement as PostgreSQL's lexer does, as far as it matters here.
 class scanner {
@@ -37,56 +83,57 @@ public:
     explicit scanner(std::string_view sql) noexcept : at_{sql.data()}, end_{sql.data() + sql.size()} {}
 
     token next() noexcept {
-        if (!skip_blank()) {
-            return token::unclear;
-        }
-        if (at_ == end_) {
-            return token::end;
-        }
-        const char c = *at_;
-        if (is_letter(c)) {
-            return read_word();
-        }
-        if (is_digit(c)) {  // 1e5 and 0x1F hold no words
-            skip_while([](char each) { return is_letter(each) || is_digit(each); });
-            return token::other;
-        }
-        switch (c) {
-        case '\'': return skip_quoted('\'', false) ? token::other : token::unclear;
-        case '"': return skip_quoted('"', true) ? token::quoted_name : token::unclear;
-        case '$': return skip_dollar() ? token::other : token::unclear;
-        default: ++at_; return c == '(' ? token::open : c == '.' ? token::dot : token::other;
+        for (;;) {
+            if (at_ == end_) {
+                return token::end;
+            }
+            switch (kind_of(*at_)) {
+            case kind::space: ++at_; continue;
+            case kind::letter: return read_word();
+            case kind::digit:  // 1e5 and 0x1F hold no words
+                skip_while([](char each) { return is_letter(each) || is_digit(each); });
+                return token::other;
+            case kind::quote: return skip_quoted('\'', false) ? token::other : token::unclear;
+            case kind::double_quote: return skip_quoted('"', true) ? token::quoted_name : token::unclear;
+            case kind::dollar: return skip_dollar() ? token::other : token::unclear;
+            case kind::open: ++at_; return token::open;
+            case kind::dot: ++at_; return token::dot;
+            case kind::other: ++at_; return token::other;
+            case kind::dash:
+                if (!sees('-', '-')) {
+                    ++at_;
+                    return token::other;
+                }
+                skip_while([](char c) { return c != '\n' && c != '\r'; });
+                continue;
+            case kind::slash:
+                if (!sees('/', '*')) {
+                    ++at_;
+                    return token::other;
+                }
+                if (!skip_comment()) {
+                    return token::unclear;
+                }
+                continue;
+            }
         }
     }
 
-    /// Of the latest `token::word`, in lower case; cut where it is too long to be known.
-    [[nodiscard]] std::string_view word() const noexcept { return {word_, length_}; }
+    /// Of the latest `token::word`, as it is written.
+    [[nodiscard]] std::string_view word() const noexcept { return word_; }
 
 private:
     template <typename Test>
     void skip_while(Test wanted) noexcept {
-        while (at_ != end_ && wanted(*at_)) {
-            ++at_;
+        const char* at = at_;
+        while (at != end_ && wanted(*at)) {
+            ++at;
         }
+        at_ = at;
     }
 
     [[nodiscard]] bool sees(char first, char second) const noexcept {
         return end_ - at_ >= 2 && at_[0] == first && at_[1] == second;
-    }
-
-    bool skip_blank() noexcept {
-        while (at_ != end_) {
-            if (is_space(*at_)) {
-                ++at_;
-            } else if (sees('-', '-')) {
-                skip_while([](char c) { return c != '\n' && c != '\r'; });
-            } else if (!sees('/', '*')) {
-                return true;
-            } else if (!skip_comment()) {
-                return false;
-            }
-        }
-        return true;
     }
 
     bool skip_comment() noexcept {
@@ -108,15 +155,11 @@ private:
     }
 
     token read_word() noexcept {
-        length_ = 0;
-        for (; at_ != end_ && (is_letter(*at_) || is_digit(*at_) || *at_ == '$'); ++at_) {
-            if (length_ < longest_word) {
-                const char c = *at_;
-                word_[length_++] = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-            }
-        }
-        if (at_ != end_ && *at_ == '\'' && length_ == 1) {  // E'…', B'…', N'…', X'…'
-            if (word_[0] != 'e') {
+        const char* const begin = at_;
+        skip_while([](char c) { return folded[static_cast<unsigned char>(c)] != 0; });
+        word_ = {begin, static_cast<std::size_t>(at_ - begin)};
+        if (at_ != end_ && *at_ == '\'' && word_.size() == 1) {  // E'…', B'…', N'…', X'…'
+            if (!is(word_, "e"sv)) {
                 return skip_quoted('\'', false) ? token::other : token::unclear;
             }
             return skip_escaped() ? token::other : token::unclear;
@@ -180,8 +223,7 @@ private:
 
     const char* at_;
     const char* const end_;
-    std::size_t length_ = 0;
-    char word_[longest_word];
+    std::string_view word_;
 };
 
 /// The first word of a statement, parentheses skipped: `(SELECT 1) UNION …`.
@@ -196,10 +238,10 @@ token find_verb(scanner& in) noexcept {
 enum class verb : unsigned char { plain, set, declare, explain };
 
 verb verb_of(std::string_view word) noexcept {
-    return word == "set"sv       ? verb::set
-           : word == "declare"sv ? verb::declare
-           : word == "explain"sv ? verb::explain
-                                 : verb::plain;
+    return is(word, "set"sv)       ? verb::set
+           : is(word, "declare"sv) ? verb::declare
+           : is(word, "explain"sv) ? verb::explain
+                                   : verb::plain;
 }
 
 /// What the tokens so far say of the next one.
@@ -211,39 +253,49 @@ struct context {
     };
     naming name = naming::no;
     bool callable = false;    // the latest token may be a function's name,
-    bool known = false;       // and that one is harmless
+    bool own = false;         // and that function may be one of PostgreSQL's own
     bool qualified = false;   // the latest token was a dot
     bool in_catalog = false;  // the latest word was pg_catalog
 };
 
 /// Whether a word says by itself, wherever it stands, that something stays.
 bool word_leaves_state(verb in, std::string_view word, const context& before) noexcept {
-    if (word == "pg_temp"sv || (in == verb::declare && word == "hold"sv)) {
+    if (is(word, "pg_temp"sv)) {
         return true;
     }
-    if (in == verb::explain && (word == "create"sv || word == "declare"sv || word == "execute"sv)) {
-        return true;
+    switch (in) {
+    case verb::declare:
+        if (is(word, "hold"sv)) {
+            return true;
+        }
+        break;
+    case verb::explain:
+        if (is(word, "create"sv) || is(word, "declare"sv) || is(word, "execute"sv)) {
+            return true;
+        }
+        break;
+    case verb::plain:
+    case verb::set: break;
     }
     return before.name == context::naming::awaited &&
-           (word == "temp"sv || word == "temporary"sv || word == "local"sv || word == "global"sv);
+           (is(word, "temp"sv) || is(word, "temporary"sv) || is(word, "local"sv) || is(word, "global"sv));
 }
 
 void take_word(context& of, std::string_view word) noexcept {
     using enum context::naming;
-    const bool starts_name = !of.qualified && (word == "into"sv || word == "as"sv);
-    if (starts_name || (of.name == awaited && word == "recursive"sv)) {
+    const bool starts_name = !of.qualified && (is(word, "into"sv) || is(word, "as"sv));
+    if (starts_name || (of.name == awaited && is(word, "recursive"sv))) {
         of.name = awaited;
-        of.callable = starts_name;
-        of.known = true;  // AS (SELECT …)
+        of.callable = false;
     } else if (of.name == awaited) {
         of.name = done;
         of.callable = false;
     } else {
         of.name = no;
         of.callable = true;
-        of.known = (!of.qualified || of.in_catalog) && is_harmless_function(word);
+        of.own = !of.qualified || of.in_catalog;
     }
-    of.in_catalog = !of.qualified && word == "pg_catalog"sv;
+    of.in_catalog = !of.qualified && is(word, "pg_catalog"sv);
     of.qualified = false;
 }
 
@@ -255,7 +307,7 @@ bool rest_leaves_state(scanner& in, verb what, context so_far) noexcept {
         case token::end: return false;
         case token::unclear: return true;
         case token::open:
-            if (so_far.callable && !so_far.known) {
+            if (so_far.callable && !(so_far.own && is_harmless_function(lowered{in.word()}.view()))) {
                 return true;
             }
             so_far = {};
@@ -268,7 +320,7 @@ bool rest_leaves_state(scanner& in, verb what, context so_far) noexcept {
         case token::other: so_far = {}; break;
         case token::quoted_name:
             so_far.callable = so_far.name != awaited;
-            so_far.known = so_far.qualified = so_far.in_catalog = false;
+            so_far.own = so_far.qualified = so_far.in_catalog = false;
             so_far.name = so_far.name == awaited ? done : no;
             break;
         case token::word:
@@ -289,24 +341,24 @@ bool may_leave_state(std::string_view sql) noexcept {
     if (first == token::end || (first == token::other && in.next() == token::end)) {  // nothing, or a lone semicolon
         return false;
     }
-    if (first != token::word || !std::ranges::binary_search(harmless_verbs, in.word())) {
+    if (first != token::word || !std::ranges::binary_search(harmless_verbs, lowered{in.word()}.view())) {
         return true;
     }
     const auto what = verb_of(in.word());
     context start;
-    if (in.word() == "with"sv || in.word() == "prepare"sv) {
+    if (is(in.word(), "with"sv) || is(in.word(), "prepare"sv)) {
         start.name = context::naming::awaited;
     }
     if (what == verb::set) {  // what ends with the transaction
         return in.next() != token::word ||
-               (in.word() != "local"sv && in.word() != "transaction"sv && in.word() != "constraints"sv);
+               (!is(in.word(), "local"sv) && !is(in.word(), "transaction"sv) && !is(in.word(), "constraints"sv));
     }
     return rest_leaves_state(in, what, start);
 }
 
 bool is_copy(std::string_view sql) noexcept {
     scanner in{sql};
-    return find_verb(in) == token::word && in.word() == "copy"sv;
+    return find_verb(in) == token::word && is(in.word(), "copy"sv);
 }
 
 }  // namespace trunkline::pg
