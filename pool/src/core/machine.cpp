@@ -74,7 +74,10 @@ void machine::wait(waiter& w, time_point now, actions& out) {
     if (held_) {  // the time until `resume` will be added to every deadline
         w.deadline = w.deadline == never ? never : w.deadline - (now - suspended_at_);
     }
-    if (w.holds != nullptr && w.holds->holder_waits++ == 0 && w.holds->state == slot_state::leased) {
+    if (w.holds != nullptr && w.holds->state != slot_state::leased) {
+        w.holds = nullptr;  // closed underneath its lease
+    }
+    if (w.holds != nullptr && w.holds->holder_waits++ == 0) {
         ++holders_waiting_;
     }
     queue_.push(w);

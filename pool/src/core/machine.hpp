@@ -35,7 +35,7 @@ enum class verdict : unsigned char {
 /// the calls and says what time it is. Its invariants are checked by `check()`.
 ///
 /// Sources: machine.cpp (callers), machine_connections.cpp (connections), machine_parts.cpp (what they share),
-/// machine_sweep.cpp (ages), machine_rotation.cpp (replacements).
+/// machine_demand.cpp (checks and dials), machine_sweep.cpp (ages), machine_rotation.cpp (replacements).
 class machine {
 public:
     machine(const limits& given, std::uint64_t seed);

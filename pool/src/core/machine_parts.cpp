@@ -29,9 +29,10 @@ void machine::move(slot& s, slot_state to) noexcept {
     if (s.state != slot_state::vacant) {
         --gauge(s.state);
     }
-    if (s.holder_waits > 0) {  // closed underneath the lease it holds up nobody any more
-        holders_waiting_ -= s.state == slot_state::leased ? 1 : 0;
-        holders_waiting_ += to == slot_state::leased ? 1 : 0;
+    if (s.state == slot_state::leased && s.holder_waits > 0) {  // whoever said that he holds it does so no more
+        queue_.forget_holders_of(s);
+        s.holder_waits = 0;
+        --holders_waiting_;
     }
     if (to != slot_state::vacant) {
         ++gauge(to);
@@ -54,7 +55,7 @@ std::size_t machine::total() const noexcept { return live() + numbers_.connectin
 void machine::unqueue(waiter& w) noexcept {
     queue_.erase(w);
     --numbers_.waiting;
-    if (w.holds != nullptr && --w.holds->holder_waits == 0 && w.holds->state == slot_state::leased) {
+    if (w.holds != nullptr && --w.holds->holder_waits == 0) {
         --holders_waiting_;
     }
     if (queue_.empty()) {
@@ -250,71 +251,6 @@ void machine::retire_idle(actions& out) {
     }
 }
 
-slot& machine::vacant_slot() {
-    if (vacant_.empty()) {
-        return slots_.emplace_back();
-    }
-    slot& s = vacant_.front();
-    vacant_.pop_front();
-    return s;
-}
-
-/// Idle connections and waiters exist together only while as many checks are under way as anybody waits.
-void machine::serve_waiters(actions& out) {
-    while (checking_ < queue_.size() && !idle_.empty() && !suspended_) {
-        slot& s = *next_idle();
-        idle_.erase(idle_.iterator_to(s));
-        if (needs_check(s)) {
-            begin(s, task::check, limits_.check_timeout, out);
-        } else {
-            grant(s, out);
-        }
-    }
-}
-
-void machine::dial(actions& out) {
-    if (closed_ || suspended_ || !gate_.is_open() || total() >= most()) {  // the last: what is usual when callers wait
-        return;
-    }
-    auto wanted = dials_wanted({
-        .waiting = queue_.size(),
-        .connecting = numbers_.connecting.value(),
-        .checking = checking_,
-        .idle = numbers_.idle.value() + keeping_alive_,
-        .live = live(),
-        .total = total(),
-        .floor = started_ ? limits_.min : 0,
-        .idle_floor = started_ ? limits_.min_idle : 0,
-        .max = most(),
-        .parallel = gate_.parallel(),
-        .replacements = has_room_ || owes_ ? 1U : 0U,
-        .one_by_one = limits_.anticipation.count() > 0,
-        .pausing = pause_ends_ != never,
-        .knock = asked_ && gate_.is_probing() && numbers_.connecting.value() == 0,
-    });
-    for (; wanted > 0; --wanted) {
-        slot& s = vacant_slot();
-        s.generation = generation_;
-        s.turn = turn_;
-        s.opened_at = s.retire_at = s.idle_since = s.alive_at = s.leased_since = never;
-        s.doomed = leave_reason::none;
-        s.uses = s.seen_use = 0;
-        s.stale = s.reported = false;
-        if (has_room_ || owes_) {
-            coming_ = &s;
-            coming_is_owed_ = owes_;
-            has_room_ = owes_ = false;
-        }
-        asked_ = false;
-        if (!queue_.empty() && limits_.anticipation.count() > 0) {
-            pause_ends_ = after(now_, limits_.anticipation);
-        }
-        move(s, slot_state::connecting);
-        ++numbers_.dials;
-        out.commands.push_back({command_kind::dial, &s});
-    }
-}
-
 time_point machine::next_wake() const noexcept {
     auto next = std::min({gate_.opens(), next_sweep_, close_deadline_, pause_ends_});
     if (!held_) {
@@ -327,26 +263,6 @@ time_point machine::next_wake() const noexcept {
         next = std::min(next, tasks_.begin()->task_deadline);
     }
     return next;
-}
-
-/// Where all who hold a connection wait for another and nothing is on the way, nobody can be served any more: the last of
-/// them is told, so that the others go on.
-void machine::break_ring(actions& out) {
-    const auto leased = numbers_.leased.value();
-    while (holders_waiting_ > 0 && holders_waiting_ >= leased && leased == total() && leased >= most() && !suspended_) {
-        waiter& last = *queue_.last_who_holds();
-        unqueue(last);
-        ++numbers_.deadlocks;
-        settle(last, outcome::would_deadlock, out);
-    }
-}
-
-void machine::watch_warm_up(actions& out) {
-    const bool warm = live() >= std::min(limits_.min, most());
-    if (warming_ && (warm || warm_up_deadline_ <= now_)) {
-        warming_ = false;
-        out.warmed = warm ? warm_up::complete : warm_up::failed;
-    }
 }
 
 /// The end of every event that may have changed what to do next.

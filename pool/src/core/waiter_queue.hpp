@@ -84,6 +84,13 @@ public:
         return last == order_.rend() ? nullptr : &*last;
     }
 
+    /// Whoever waits and said that he holds `s` holds it no more. O(n), for a caller who has returned it meanwhile.
+    void forget_holders_of(const slot& s) noexcept {
+        for (waiter& w : order_) {
+            w.holds = w.holds == &s ? nullptr : w.holds;
+        }
+    }
+
     /// Puts every deadline off by the same time: nobody's turn changes.
     void put_off(nanoseconds by) noexcept {
         for (waiter& w : order_) {

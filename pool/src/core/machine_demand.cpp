@@ -1,0 +1,93 @@
+// The machine's answer to demand: checks and dials for those who wait and for the floors.
+#include "machine.hpp"
+
+#include <algorithm>
+
+namespace trunkline::core {
+
+slot& machine::vacant_slot() {
+    if (vacant_.empty()) {
+        return slots_.emplace_back();
+    }
+    slot& s = vacant_.front();
+    vacant_.pop_front();
+    return s;
+}
+
+/// Idle connections and waiters exist together only while as many checks are under way as anybody waits.
+void machine::serve_waiters(actions& out) {
+    while (checking_ < queue_.size() && !idle_.empty() && !suspended_) {
+        slot& s = *next_idle();
+        idle_.erase(idle_.iterator_to(s));
+        if (needs_check(s)) {
+            begin(s, task::check, limits_.check_timeout, out);
+        } else {
+            grant(s, out);
+        }
+    }
+}
+
+void machine::dial(actions& out) {
+    if (closed_ || suspended_ || !gate_.is_open() || total() >= most()) {  // the last: what is usual when callers wait
+        return;
+    }
+    auto wanted = dials_wanted({
+        .waiting = queue_.size(),
+        .connecting = numbers_.connecting.value(),
+        .checking = checking_,
+        .idle = numbers_.idle.value() + keeping_alive_,
+        .live = live(),
+        .total = total(),
+        .floor = started_ ? limits_.min : 0,
+        .idle_floor = started_ ? limits_.min_idle : 0,
+        .max = most(),
+        .parallel = gate_.parallel(),
+        .replacements = has_room_ || owes_ ? 1U : 0U,
+        .one_by_one = limits_.anticipation.count() > 0,
+        .pausing = pause_ends_ != never,
+        .knock = asked_ && gate_.is_probing() && numbers_.connecting.value() == 0,
+    });
+    for (; wanted > 0; --wanted) {
+        slot& s = vacant_slot();
+        s.generation = generation_;
+        s.turn = turn_;
+        s.opened_at = s.retire_at = s.idle_since = s.alive_at = s.leased_since = never;
+        s.doomed = leave_reason::none;
+        s.uses = s.seen_use = 0;
+        s.stale = s.reported = false;
+        if (has_room_ || owes_) {
+            coming_ = &s;
+            coming_is_owed_ = owes_;
+            has_room_ = owes_ = false;
+        }
+        asked_ = false;
+        if (!queue_.empty() && limits_.anticipation.count() > 0) {
+            pause_ends_ = after(now_, limits_.anticipation);
+        }
+        move(s, slot_state::connecting);
+        ++numbers_.dials;
+        out.commands.push_back({command_kind::dial, &s});
+    }
+}
+
+/// Where all who hold a connection wait for another and nothing is on the way, nobody can be served any more: the last of
+/// them is told, so that the others go on.
+void machine::break_ring(actions& out) {
+    const auto leased = numbers_.leased.value();
+    while (holders_waiting_ > 0 && holders_waiting_ >= leased && leased == total() && leased >= most() && !suspended_) {
+        waiter& last = *queue_.last_who_holds();
+        unqueue(last);
+        ++numbers_.deadlocks;
+        settle(last, outcome::would_deadlock, out);
+    }
+}
+
+void machine::watch_warm_up(actions& out) {
+    const bool warm = live() >= std::min(limits_.min, most());
+    if (warming_ && (warm || warm_up_deadline_ <= now_)) {
+        warming_ = false;
+        out.warmed = warm ? warm_up::complete : warm_up::failed;
+    }
+}
+
+}  // namespace trunkline::core
