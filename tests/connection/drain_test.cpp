@@ -33,10 +33,10 @@ TEST_CASE("HY-3: also behind a reset and with a time-out, neither of which it ma
     with_connection(
         [&](lone_connection& on) -> awaitable<void> {
             for (int i = 0; i < 3; ++i) {
-                (void)co_await on.query(query_options{5s}, "SELECT 1");
+                (void)co_await on.query(within(5s), "SELECT 1");
                 const error armed = co_await error_of(on.query("COPY (SELECT 1) TO STDOUT"));
                 CHECK(armed.code() == pool_errc::unsupported_statement);
-                const error limited = co_await error_of(on.query(query_options{5s}, "COPY (SELECT 1) TO STDOUT"));
+                const error limited = co_await error_of(on.query(within(5s), "COPY (SELECT 1) TO STDOUT"));
                 CHECK(limited.code() == pool_errc::unsupported_statement);
                 CHECK(on.session().end_use() == pg::left::ready);
                 const error behind = co_await error_of(on.query("COPY (SELECT 1) TO STDOUT"));

@@ -46,7 +46,7 @@ TEST_CASE("SA-7: what a forked child destroys, closes or uses leaves the parent'
         owner of;
         auto on = std::make_unique<lone_connection>(open_session(context.get_executor(), url, of.events()));
         const auto ask = [&]() -> awaitable<void> {
-            const result got = co_await on->query(query_options{5s}, "SELECT pg_backend_pid()");
+            const result got = co_await on->query(within(5s), "SELECT pg_backend_pid()");
             CHECK(got[0].get<int>(0) == on->backend_pid());
             context.stop();
         };

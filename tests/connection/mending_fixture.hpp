@@ -37,9 +37,12 @@ struct owner {
 };
 
 inline awaitable<void> pause_for(std::chrono::steady_clock::duration time) {
-    boost::asio::steady_timer timer{co_await boost::asio::this_coro::executor, time};
+    const auto executor = co_await boost::asio::this_coro::executor;
+    boost::asio::steady_timer timer{executor, time};
     co_await timer.async_wait(boost::asio::use_awaitable);
 }
+
+constexpr query_options within(std::chrono::milliseconds timeout) { return query_options{.timeout = timeout}; }
 
 /// An operation that a test starts by hand.
 struct waiting_operation : pg::operation {

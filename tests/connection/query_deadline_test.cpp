@@ -10,7 +10,7 @@ using std::chrono::steady_clock;
 
 awaitable<error> timed_out(connection& on, std::chrono::milliseconds timeout, std::string sql) {
     try {
-        (void)co_await on.query(query_options{timeout}, sql);
+        (void)co_await on.query(within(timeout), sql);
     } catch (const error& thrown) {
         co_return thrown;
     }
@@ -41,11 +41,11 @@ TEST_CASE("TO-9: the server stops a statement whose time is over, and the connec
 
 TEST_CASE("TO-9: a statement's time-out is not inherited by the next one") {
     with_connection([](lone_connection& on) -> awaitable<void> {
-        const auto told = co_await server_timeout_of(on, {.timeout = 1234ms});
+        const auto told = co_await server_timeout_of(on, within(1234ms));
         CHECK(told == "1234ms");
         const auto next = co_await server_timeout_of(on);
         CHECK(next == "0");
-        const auto same = co_await server_timeout_of(on, {.timeout = 1234ms});
+        const auto same = co_await server_timeout_of(on, within(1234ms));
         CHECK(same == "1234ms");
         const bool clean = co_await give_back(on);
         CHECK(clean);
@@ -56,7 +56,7 @@ TEST_CASE("TO-9: a statement's time-out is not inherited by the next one") {
 
 TEST_CASE("TO-9: nor does a transaction that is rolled back bring one back") {
     with_connection([](lone_connection& on) -> awaitable<void> {
-        (void)co_await server_timeout_of(on, {.timeout = 1234ms});
+        (void)co_await server_timeout_of(on, within(1234ms));
         (void)co_await on.query("BEGIN");
         const auto inside = co_await server_timeout_of(on);
         CHECK(inside == "0");
@@ -64,19 +64,19 @@ TEST_CASE("TO-9: nor does a transaction that is rolled back bring one back") {
         const auto after = co_await server_timeout_of(on);
         CHECK(after == "0");
         (void)co_await on.query("BEGIN");
-        const auto limited = co_await server_timeout_of(on, {.timeout = 777ms});
+        const auto limited = co_await server_timeout_of(on, within(777ms));
         CHECK(limited == "777ms");
         (void)co_await error_of(on.query("SELECT 1/0"));
-        (void)co_await on.query(query_options{777ms}, "ROLLBACK");
-        const auto again = co_await server_timeout_of(on, {.timeout = 777ms});
+        (void)co_await on.query(within(777ms), "ROLLBACK");
+        const auto again = co_await server_timeout_of(on, within(777ms));
         CHECK(again == "777ms");
     });
 }
 
 TEST_CASE("TO-9: what refuses to run in a transaction runs with a time-out") {
     with_connection([](lone_connection& on) -> awaitable<void> {
-        (void)co_await on.execute(query_options{5s}, "VACUUM pg_class");
-        (void)co_await on.execute(query_options{6s}, "VACUUM pg_class");
+        (void)co_await on.execute(within(5s), "VACUUM pg_class");
+        (void)co_await on.execute(within(6s), "VACUUM pg_class");
         CHECK(on.session().state() == pg::session_state::clean);
     });
 }
@@ -88,7 +88,7 @@ TEST_CASE("TO-9: the policy's time-out counts for statements without one of thei
         [&](lone_connection& on) -> awaitable<void> {
             const error failed = co_await error_of(on.query("SELECT pg_sleep(60)"));
             CHECK(failed.code() == pool_errc::query_timeout);
-            const auto own = co_await server_timeout_of(on, {.timeout = 300ms});
+            const auto own = co_await server_timeout_of(on, within(300ms));
             CHECK(own == "300ms");
         },
         server().url(), of.events());
@@ -140,7 +140,7 @@ TEST_CASE("TO-9: a statement that ends just then ends once, and nothing hits the
     with_connection([](lone_connection& on) -> awaitable<void> {
         for (int i = 0; i < 200; ++i) {
             try {
-                (void)co_await on.query(query_options{std::chrono::milliseconds{1 + i % 5}}, "SELECT pg_sleep(0.002)");
+                (void)co_await on.query(within(std::chrono::milliseconds{1 + i % 5}), "SELECT pg_sleep(0.002)");
             } catch (const error& failed) {
                 CHECK(failed.code() == pool_errc::query_timeout);
             }
