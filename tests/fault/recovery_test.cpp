@@ -218,11 +218,11 @@ TEST_CASE(
     CHECK_FALSE(too_fast);
     CHECK(server.count().most_handshakes <= 4);
     CHECK(server.count().most_open <= 12);
-    std::size_t inversions = 0;
-    for (std::size_t i = 0; i < order.size(); ++i) {
-        inversions += order[i] == i ? 0 : 1;
+    std::size_t out_of_turn = 0;
+    for (std::size_t i = 0; i < order.size(); ++i) {  // those that are served together may run in any order
+        out_of_turn += order[i] < i + 12 && i < order[i] + 12 ? 0 : 1;
     }
-    CHECK(inversions == 0);
+    CHECK(out_of_turn == 0);
 }
 
 TEST_CASE("RE-3: with the usual settings never more than two handshakes, while the server is away and afterwards") {

@@ -44,7 +44,7 @@ asio::awaitable<void> client(pool& from, tally& seen) {
 
 }  // namespace
 
-TEST_CASE("a killed idle session is noticed, and the minimum is restored without an acquire") {
+TEST_CASE("SZ-3, LC-11: a killed idle session is noticed, and the minimum is restored without an acquire") {
     asio::io_context context;
     pool pool{context.get_executor(), settings_on(fixture::server(), "kill_idle", {.min = 3, .max = 5})};
     bool restored = false;
@@ -180,7 +180,7 @@ TEST_CASE("a refused password is told at once, in the server's own words") {
     CHECK(std::chrono::steady_clock::now() - began < 20s);
 }
 
-TEST_CASE("a full server is waited out, and nobody fails before the deadline") {
+TEST_CASE("RE-7: a full server is waited out, and nobody fails before the deadline") {
     postgres_server server{{.max_connections = 10}};
     asio::io_context context;
     auto settings = settings_on(server, "full", {.min = 0, .max = 20});

@@ -37,6 +37,13 @@ pool_settings checking_settings(const scripted_server& server, size_settings siz
     return settings;
 }
 
+/// Leaves the pool alone for several times `validation.after`, in which its clock gets many a turn.
+asio::awaitable<void> lie_idle() {
+    for (int i = 0; i < 8; ++i) {
+        co_await pause(40ms);
+    }
+}
+
 /// Which session answers.
 asio::awaitable<std::int32_t> answering_session(pool& from) {
     const auto rows = co_await from.query("SELECT number");
@@ -68,7 +75,7 @@ TEST_CASE("VA-1: a connection that has lain idle for longer is asked once before
     pool pool{context.get_executor(), checking_settings(server, {.min = 1, .max = 1})};
     run(context, [&]() -> asio::awaitable<void> {
         co_await pool.query("SELECT 1");
-        co_await pause(300ms);  // twice `after`, and more
+        co_await lie_idle();
         CHECK(server.count().statements == 1);
         co_await pool.query("SELECT 2");
         co_await pool.close(1s);
@@ -87,7 +94,7 @@ TEST_CASE("VA-2: a connection that gives no sign of life is closed in its time, 
     steady_clock::duration took{};
     run(context, [&]() -> asio::awaitable<void> {
         co_await pool.start();
-        co_await pause(300ms);
+        co_await lie_idle();
         const auto began = steady_clock::now();
         answered_by = co_await answering_session(pool);
         took = steady_clock::now() - began;
@@ -143,7 +150,7 @@ TEST_CASE("VA-4: when all idle connections are dead and silent, the caller has a
     run(context, [&]() -> asio::awaitable<void> {
         auto all = co_await take(pool, 3);
         all.clear();
-        co_await pause(300ms);
+        co_await lie_idle();
         answered_by = co_await answering_session(pool);
         co_await pool.close(1s);
     });
@@ -156,8 +163,8 @@ TEST_CASE("VA-4: when all idle connections are dead and silent, the caller has a
 }
 
 TEST_CASE("VA-5: what a server says out of turn is nobody's answer, even in the moment of the acquire") {
-    const auto stray = GENERATE(wire::data_row({{"999"}}, wire::type::int4, true), wire::ready(wire::transaction::open),
-                                wire::command_complete("SELECT 1"), wire::bare('2'));
+    const auto stray = GENERATE(wire::data_row({{"999"}}, wire::type::int4, true), wire::command_complete("SELECT 1"),
+                                wire::ready(wire::transaction::open), wire::bare('2'));
     scripted_server server;
     server.answer_with(one_row(7));
     asio::io_context context;

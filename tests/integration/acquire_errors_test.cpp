@@ -103,7 +103,7 @@ TEST_CASE("AQ-14: who waits in vain is told the latest failed dial, and how long
     CHECK(late->last_connect_error()->code == pool_errc::connect_failed);
     CHECK(late->last_connect_error()->when >= asked_at);
     CHECK_THAT(late->last_connect_error()->message, has_text("Connection refused"));
-    CHECK_THAT(late->what(), has_text("last connect error 0."));
+    CHECK_THAT(late->what(), has_text("last connect error "));
     CHECK_THAT(late->what(), has_text("Connection refused"));
     check_picture(late, 1, 0);
 }

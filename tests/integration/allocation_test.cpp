@@ -152,7 +152,7 @@ asio::awaitable<void> hand_over(pool& lines, handoffs& count) {
 
 }  // namespace
 
-TEST_CASE("an acquire that finds a free connection neither allocates nor reads a clock") {
+TEST_CASE("AQ-1: an acquire that finds a free connection neither allocates nor reads a clock") {
     warm_pool with{url()};
     const auto body = [](warm_pool& own) -> asio::awaitable<void> {
         co_await acquire_and_release(own.lines, cycles);
@@ -184,7 +184,7 @@ TEST_CASE("an acquire that finds a free connection neither allocates nor reads a
     }
 }
 
-TEST_CASE("an acquire that finds a free connection does not suspend") {
+TEST_CASE("AQ-1: an acquire that finds a free connection does not suspend") {
     warm_pool with{url()};
     const auto body = [](warm_pool& own) -> asio::awaitable<void> {
         bool others_ran = false;
@@ -197,7 +197,7 @@ TEST_CASE("an acquire that finds a free connection does not suspend") {
     with.run(body);
 }
 
-TEST_CASE("an acquire that finds a free connection makes no system call") {
+TEST_CASE("AQ-1: an acquire that finds a free connection makes no system call") {
 #ifdef TRUNKLINE_TEST_SANITIZED
     WARN("a sanitizer is built in, which makes system calls of its own: not checked");
 #else
@@ -206,7 +206,7 @@ TEST_CASE("an acquire that finds a free connection makes no system call") {
 #endif
 }
 
-TEST_CASE("a connection handed from one waiter to the next costs no allocation") {
+TEST_CASE("AQ-4, AQ-11: a connection handed from one waiter to the next costs no allocation") {
     warm_pool with{url()};
     const auto body = [](warm_pool& own) -> asio::awaitable<void> {
         constexpr std::size_t clients = 1'000;
@@ -232,7 +232,7 @@ TEST_CASE("a connection handed from one waiter to the next costs no allocation")
     with.run(body);
 }
 
-TEST_CASE("ten thousand parked waiters take a kibibyte each and no time") {
+TEST_CASE("AQ-10, AQ-11: ten thousand parked waiters take a kibibyte each and no time") {
     warm_pool with{url()};
     const auto body = [](warm_pool& own) -> asio::awaitable<void> {
         constexpr std::size_t clients = 10'000;

@@ -31,6 +31,7 @@ TEST_CASE("AQ-2, AQ-4: ten thousand coroutines are served in the order in which 
     constexpr int clients = 10'000;
     const auto threads = GENERATE(std::size_t{1}, std::size_t{4});
     asio::io_context context;
+    const auto in_turn = asio::make_strand(context);  // they come one after another, on however many threads
     pool pool{context.get_executor(), one_line("order")};
     std::vector<int> order;  // guarded by the lease: there is one
     std::atomic<int> served{0};
@@ -51,10 +52,10 @@ TEST_CASE("AQ-2, AQ-4: ten thousand coroutines are served in the order in which 
         [&]() -> asio::awaitable<void> {
             auto held = co_await pool.acquire();
             for (int i = 0; i < clients; ++i) {
-                asio::co_spawn(context, client(i), asio::detached);
-                while (pool.stats().waiting <= static_cast<std::size_t>(i)) {
-                    co_await asio::post(context, asio::use_awaitable);
-                }
+                asio::co_spawn(in_turn, client(i), asio::detached);
+            }
+            while (pool.stats().waiting < clients) {
+                co_await pause(2ms);
             }
             held.release();
             while (served < clients) {
@@ -74,7 +75,7 @@ TEST_CASE("AQ-2, AQ-4: ten thousand coroutines are served in the order in which 
         inversions += order[static_cast<std::size_t>(i)] == i ? 0 : 1;
     }
     CHECK(inversions == 0);
-    CHECK(pool.stats().granted == clients);
+    CHECK(pool.stats().granted == clients + 1);  // and the one before them, for whom the connection was opened
 }
 
 TEST_CASE("AQ-16: nobody is resumed inside another's release, and everybody on his own executor") {

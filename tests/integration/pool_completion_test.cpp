@@ -68,7 +68,7 @@ TEST_CASE("async_acquire takes each of Asio's completion tokens") {
     CHECK_FALSE(called_inside);
 }
 
-TEST_CASE("a handler runs on its own executor, wherever the pool runs") {
+TEST_CASE("AQ-16: a handler runs on its own executor, wherever the pool runs") {
     asio::io_context pools;
     asio::io_context callers;
     pool pool{pools.get_executor(), fixture::settings("executor", {.min = 1, .max = 1})};
@@ -117,7 +117,7 @@ TEST_CASE("a handler's own allocator is used") {
     CHECK(uses > 0);
 }
 
-TEST_CASE("a failed async_acquire tells the whole story to those who ask") {
+TEST_CASE("AQ-14: a failed async_acquire tells the whole story to those who ask") {
     asio::io_context context;
     pool pool{context.get_executor(), fixture::settings("story", {.min = 0, .max = 1})};
     diagnostics why;

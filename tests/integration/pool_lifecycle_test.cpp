@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 using namespace trunkline;
 using namespace trunkline::test;
 
-TEST_CASE("more room serves those who wait, at once") {
+TEST_CASE("SZ-9: more room serves those who wait, at once") {
     asio::io_context context;
     const auto before = fixture::settings("grow", {.min = 0, .max = 1});
     pool pool{context.get_executor(), before};
@@ -33,7 +33,7 @@ TEST_CASE("more room serves those who wait, at once") {
     CHECK(served);
 }
 
-TEST_CASE("less room closes idle connections now and lent ones when they come back") {
+TEST_CASE("SZ-9: less room closes idle connections now and lent ones when they come back") {
     asio::io_context context;
     const auto before = fixture::settings("shrink", {.min = 4, .max = 4});
     pool pool{context.get_executor(), before};
@@ -162,7 +162,7 @@ TEST_CASE("LC-9: eviction closes idle sessions now and lent ones when they come 
     CHECK(chosen_alone == 1);
 }
 
-TEST_CASE("close tells those who wait, waits for leases, and refuses newcomers") {
+TEST_CASE("SH-1, SH-2: close tells those who wait, waits for leases, and refuses newcomers") {
     asio::io_context context;
     pool pool{context.get_executor(), fixture::settings("close", {.min = 1, .max = 1})};
     error_code waiting;
@@ -186,7 +186,7 @@ TEST_CASE("close tells those who wait, waits for leases, and refuses newcomers")
     CHECK(fixture::sessions("close") == 0);
 }
 
-TEST_CASE("close ends what is still under way when the grace is over") {
+TEST_CASE("SH-2: close ends what is still under way when the grace is over") {
     asio::io_context context;
     pool pool{context.get_executor(), fixture::settings("hard_close", {.min = 1, .max = 1})};
     error_code ended;
@@ -208,7 +208,7 @@ TEST_CASE("close ends what is still under way when the grace is over") {
     CHECK(pool.stats().total == 0);
 }
 
-TEST_CASE("a lease may outlive its pool") {
+TEST_CASE("SH-6: a lease may outlive its pool") {
     asio::io_context context;
     std::int32_t answer = 0;
     run(context, [&]() -> asio::awaitable<void> {

@@ -42,7 +42,7 @@ TEST_CASE("a pool that was not started opens a connection when somebody asks") {
     CHECK(sessions == 1);
 }
 
-TEST_CASE("a returned connection is used again, the latest first") {
+TEST_CASE("AQ-3: a returned connection is used again, the latest first") {
     asio::io_context context;
     pool pool{context.get_executor(), fixture::settings("lifo", {.min = 3, .max = 3})};
     std::set<int> pids;
@@ -58,7 +58,7 @@ TEST_CASE("a returned connection is used again, the latest first") {
     CHECK(pids.size() == 1);
 }
 
-TEST_CASE("an acquire that times out says why, with the counts") {
+TEST_CASE("AQ-14: an acquire that times out says why, with the counts") {
     asio::io_context context;
     pool pool{context.get_executor(), fixture::settings("timeout", {.min = 0, .max = 1})};
     std::string words;
@@ -84,7 +84,7 @@ TEST_CASE("an acquire that times out says why, with the counts") {
     CHECK(words.find("1 of 1 connections: 1 leased") != std::string::npos);
 }
 
-TEST_CASE("waiters are served in the order in which they came") {
+TEST_CASE("AQ-2: waiters are served in the order in which they came") {
     asio::io_context context;
     pool pool{context.get_executor(), fixture::settings("fifo", {.min = 1, .max = 1})};
     std::vector<int> order;
@@ -205,7 +205,7 @@ TEST_CASE("a discarded lease's session ends, and another takes its place") {
     CHECK(pool.stats().discarded == 1);
 }
 
-TEST_CASE("connections that nobody uses are closed down to the minimum") {
+TEST_CASE("LC-5: connections that nobody uses are closed down to the minimum") {
     asio::io_context context;
     auto settings = fixture::settings("reap", {.min = 1, .max = 4});
     settings.lifetime.idle_timeout = 200ms;

@@ -127,6 +127,7 @@ TEST_CASE("LC-2: connections opened together end their lives one at a time, max_
     asio::io_context context;
     auto settings = fixture::settings_on(server, {.min = 4, .max = 5});
     settings.lifetime.max_lifetime = 1'000ms;
+    settings.lifetime.idle_timeout = 0ms;
     pool pool{context.get_executor(), settings};
     std::vector<std::chrono::nanoseconds> ends;
     std::size_t most_at_once = 0;
