@@ -93,6 +93,25 @@ TEST_CASE("LC-8: on_connect prepares each connection before anybody has it") {
     CHECK(prepared == 3);
 }
 
+TEST_CASE("LC-8: what on_connect sets holds for all who borrow the connection") {
+    asio::io_context context;
+    pool_hooks hooks;
+    hooks.on_connect = [](connection& c) -> asio::awaitable<hook_outcome> {
+        co_await c.query("SET work_mem = '5MB'");
+        co_return hook_outcome::keep;
+    };
+    pool pool{context.get_executor(), settings_of("sets", {.min = 1, .max = 1}), hooks};
+    std::vector<std::string> seen;
+    run(context, [&]() -> asio::awaitable<void> {
+        for (int i = 0; i < 2; ++i) {
+            const auto rows = co_await pool.query("SHOW work_mem");
+            seen.push_back(rows[0].get<std::string>(0));
+        }
+        co_await pool.close(1s);
+    });
+    CHECK(seen == std::vector<std::string>{"5MB", "5MB"});
+}
+
 TEST_CASE(
     "LC-8: an on_connect that refuses, throws or hangs is a failed dial, and who waits gets the next connection") {
     const auto first = GENERATE(act::discard, act::fail_acquire, act::throws, act::hangs);
