@@ -14,7 +14,8 @@ IN_ORDER = {
     "pool/include/trunkline/error.hpp": "#include <boost/system/error_code.hpp>\n",
     "pool/include/trunkline/pool.hpp": "#include <trunkline/settings.hpp>\n#include <boost/asio/awaitable.hpp>\n",
     "pool/src/pool.cpp": '#include <trunkline/pool.hpp>\n#include "core/core.hpp"\n#include "pg/session.hpp"\n'
-    "// one timer, no strand\nboost::asio::steady_timer timer_;\n",
+    "boost::asio::steady_timer announced{executor, at};\n",
+    "pool/src/pool_timer.hpp": "// one timer, no strand\nboost::asio::steady_timer timer_;\n",
     "pool/src/core/core.hpp": "#include <trunkline/settings.hpp>\n#include <trunkline/error.hpp>\n",
     "pool/src/core/core.cpp": '#include "core/core.hpp"\n// never calls now()\n',
     "pool/src/pg/session.hpp": "#include <libpq-fe.h>\n#include <trunkline/error.hpp>\nsteady_timer deadline_;\n",
@@ -87,7 +88,7 @@ class floors(unittest.TestCase):
 
     def test_a_pool_without_its_timer_is_reported(self):
         tree = dict(IN_ORDER)
-        tree["pool/src/pool.cpp"] = ""
+        tree["pool/src/pool_timer.hpp"] = ""
         self.assertEqual(len(violations(tree)), 1)
 
 

@@ -93,23 +93,32 @@ TEST_CASE("LC-8: on_connect prepares each connection before anybody has it") {
     CHECK(prepared == 3);
 }
 
-TEST_CASE("LC-8: what on_connect sets holds for all who borrow the connection") {
+TEST_CASE("LC-8: what on_connect sets is reset before anybody borrows; what the URL sets holds for all") {
     asio::io_context context;
     pool_hooks hooks;
     hooks.on_connect = [](connection& c) -> asio::awaitable<hook_outcome> {
         co_await c.query("SET work_mem = '5MB'");
         co_return hook_outcome::keep;
     };
-    pool pool{context.get_executor(), settings_of("sets", {.min = 1, .max = 1}), hooks};
+    auto settings = settings_of("sets", {.min = 1, .max = 1});
+    settings.connect.url += "?options=-c%20statement_timeout%3D7s";
+    pool pool{context.get_executor(), settings, hooks};
     std::vector<std::string> seen;
+    std::string usual;
     run(context, [&]() -> asio::awaitable<void> {
         for (int i = 0; i < 2; ++i) {
-            const auto rows = co_await pool.query("SHOW work_mem");
+            auto lease = co_await pool.acquire();
+            co_await lease->query("SELECT set_config('work_mem', '6MB', false)");
+            lease.release();
+            const auto rows =
+                co_await pool.query("SELECT current_setting('work_mem'), current_setting('statement_timeout')");
             seen.push_back(rows[0].get<std::string>(0));
+            seen.push_back(rows[0].get<std::string>(1));
         }
         co_await pool.close(1s);
     });
-    CHECK(seen == std::vector<std::string>{"5MB", "5MB"});
+    usual = scalar(settings.connect.url, "SHOW work_mem");
+    CHECK(seen == std::vector<std::string>{usual, "7s", usual, "7s"});
 }
 
 TEST_CASE(

@@ -75,6 +75,8 @@ public:
     result() noexcept = default;
     /// Takes libpq's result over.
     explicit result(pg_result* data) noexcept : data_{data} {}
+    /// Whether any server has answered: false for a default-constructed one.
+    [[nodiscard]] bool is_answer() const noexcept { return data_ != nullptr; }
 
     /// Rows.
     [[nodiscard]] std::size_t size() const noexcept;

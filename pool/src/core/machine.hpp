@@ -174,6 +174,7 @@ private:
     [[nodiscard]] bool is_due(const slot& s) const noexcept;
     [[nodiscard]] time_point due_at(const slot& s) const noexcept;
     [[nodiscard]] slot* idle_and_due() noexcept;
+    [[nodiscard]] bool is_full() const noexcept;
     [[nodiscard]] bool replacement_is_under_way() const noexcept;
     [[nodiscard]] bool makes_way(const slot& s) const noexcept;
     [[nodiscard]] nanoseconds retirement_spacing() const noexcept;

@@ -49,13 +49,13 @@ void machine::step_rotation(actions& out) {
         return;
     }
     has_room_ = false;  // unless it is so still: the dial may have had to wait, and the one that was due be gone
-    owes_ = owes_ && live() + numbers_.connecting.value() < most();  // else somebody else took the room
+    owes_ = owes_ && !is_full();  // else somebody else took the room
     if (replacement_is_under_way()) {
         return;
     }
     const bool may_begin = !replaced_ && gate_.is_open();
     if (slot* const due = replaced_ || may_begin ? idle_and_due() : nullptr) {
-        if (replaced_ || total() >= most()) {
+        if (replaced_ || is_full()) {
             step_aside(*due, out);
         } else {
             has_room_ = true;
@@ -66,7 +66,7 @@ void machine::step_rotation(actions& out) {
     for (const slot& s : slots_) {
         if (is_due(s)) {
             anything = true;
-            has_room_ = has_room_ || (may_begin && s.state == slot_state::leased && total() < most());
+            has_room_ = has_room_ || (may_begin && s.state == slot_state::leased && !is_full());
         } else if (const auto at = due_at(s); at > now_ && s.state != slot_state::vacant) {
             next_sweep_ = std::min(next_sweep_, at);
         }
@@ -76,6 +76,9 @@ void machine::step_rotation(actions& out) {
     }
 }
 
+/// What is being closed makes room in a moment.
+bool machine::is_full() const noexcept { return live() + numbers_.connecting.value() >= most(); }
+
 bool machine::replacement_is_under_way() const noexcept { return coming_ != nullptr || has_room_ || owes_; }
 
 /// Whether `s`, which has just come free, makes way for its replacement.
@@ -83,7 +86,7 @@ bool machine::makes_way(const slot& s) const noexcept {
     if (!rotating_ || closed_ || suspended_ || replacement_is_under_way() || !is_due(s)) {
         return false;
     }
-    return replaced_ || (total() >= most() && gate_.is_open());
+    return replaced_ || (is_full() && gate_.is_open());
 }
 
 /// `s` leaves. Unless its replacement is there already, that one is owed now.

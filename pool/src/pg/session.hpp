@@ -93,8 +93,9 @@ public:
 
     /// Without a lock or a system call.
     [[nodiscard]] session_state state() const noexcept;
-    /// Whether the next may have it: idle, outside any transaction, its server in step. Without a lock or a system call.
-    [[nodiscard]] bool is_fit() const noexcept { return state() == session_state::clean; }
+    /// Whether the next may have it: idle, outside any transaction, its server in step and not turned read-only. Without
+    /// a lock or a system call.
+    [[nodiscard]] bool is_fit() const noexcept { return state() == session_state::clean && !is_read_only(); }
     /// Whether its server has turned read-only since the session was opened (a failover). Such a session is `broken` at
     /// the end of its lease; one that was read-only from the start is not.
     [[nodiscard]] bool is_read_only() const noexcept;
