@@ -12,6 +12,7 @@
 #include <array>
 #include <atomic>
 #include <mutex>
+#include <string_view>
 #include <vector>
 
 namespace trunkline::pg {
@@ -86,6 +87,7 @@ private:
     [[nodiscard]] bool send_reset();
     [[nodiscard]] bool enter_pipeline() noexcept;
     void send_own(const char* sql, unit as, news& told);
+    [[nodiscard]] bool leaves_state(std::string_view sql) noexcept;
     [[nodiscard]] bool note_footprint(const operation& what) noexcept;
     void limit_operation(std::chrono::milliseconds timeout);
     void flush(news& told);
@@ -157,6 +159,10 @@ private:
     unrest unrest_;
     armed_timeout armed_;
     bool in_pipeline_ = false;
+    // The last statement that was judged, because programs run few different ones: comparing costs a tenth of judging.
+    std::array<char, 256> judged_;
+    std::size_t judged_size_ = 0;  // 0: none
+    bool judged_to_leave_state_ = false;
     bool writing_ = false;  // a wait for writing is under way
     bool closing_ = false;
     bool copying_ = false;     // the statement is a COPY, being ended

@@ -98,13 +98,23 @@ void session::link::send(operation& what, news& told) {
     }
 }
 
+bool session::link::leaves_state(std::string_view sql) noexcept {
+    if (judged_size_ > 0 && sql == std::string_view{judged_.data(), judged_size_}) {
+        return judged_to_leave_state_;
+    }
+    judged_to_leave_state_ = may_leave_state(sql);
+    judged_size_ = sql.size() <= judged_.size() ? sql.size() : 0;
+    std::copy_n(sql.data(), judged_size_, judged_.data());
+    return judged_to_leave_state_;
+}
+
 /// Notes what the next reset must undo. True if the statement may change the server's time-out.
 bool session::link::note_footprint(const operation& what) noexcept {
     const bool smart = policy_->reset.load(std::memory_order_relaxed) == reset_mode::smart;
     const bool armed = armed_.value.count() > 0 || server_time_.count() > 0;
     const auto so_far = footprint_.load(std::memory_order_relaxed);
     const bool asked = armed || (smart && so_far != footprint::possible);
-    const bool leaves = asked && may_leave_state(what.sql);
+    const bool leaves = asked && leaves_state(what.sql);
     const auto now = leaves || !smart ? footprint::possible : footprint::harmless;
     if (now > so_far) {
         footprint_.store(now, std::memory_order_relaxed);
