@@ -7,6 +7,7 @@ option(TRUNKLINE_BUILD_BENCH "Build trunkline-bench (needs Boost.JSON and CLI11)
 option(TRUNKLINE_INSTALL "Install the libraries, their headers and the CMake package" ${PROJECT_IS_TOP_LEVEL})
 option(TRUNKLINE_WARNINGS_AS_ERRORS "A warning in our own sources ends the build" ${PROJECT_IS_TOP_LEVEL})
 option(TRUNKLINE_COVERAGE "Count the lines and branches that run" OFF)
+option(TRUNKLINE_FUZZ "Build the fuzz targets: clang only, see ./tests/run fuzz" OFF)
 set(TRUNKLINE_SANITIZE "" CACHE STRING "Sanitizers, comma separated: address,undefined or thread")
 
 if(PROJECT_IS_TOP_LEVEL)
