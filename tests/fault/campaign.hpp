@@ -1,0 +1,153 @@
+#pragma once
+
+#include "fault_fixture.hpp"
+#include "support/catch.hpp"
+#include "support/run.hpp"
+#include "support/sanitizer.hpp"
+
+#include <trunkline/histogram.hpp>
+
+#include <boost/asio/io_context.hpp>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <iomanip>
+#include <memory>
+#include <ostream>
+#include <string_view>
+#include <sys/resource.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+/// What the campaigns share: long proofs of a promise's figures. Each has a short form, which is a test like any other,
+/// and a full one: `./tests/run campaign NAME`.
+namespace trunkline::test::campaign {
+
+inline bool full() {
+    const char* const form = std::getenv("TRUNKLINE_CAMPAIGN");
+    return form != nullptr && std::string_view{form} == "full";
+}
+
+/// How much of something this form does; under a sanitizer a fifth of the short one's.
+template <typename Count>
+Count scaled(Count in_full, Count in_short) {
+    if (full()) {
+        return in_full;
+    }
+#ifdef TRUNKLINE_TEST_SANITIZED
+    return in_short / 5;
+#else
+    return in_short;
+#endif
+}
+
+/// The promised time; in the short form, ten times as much and a second: such a test must not fail because of what else
+/// the machine does. The figure is printed in any case.
+inline std::chrono::milliseconds bound(std::chrono::milliseconds promised) {
+    return full() ? promised : 10 * promised + std::chrono::seconds{1};
+}
+
+/// A duration as a report shows it.
+struct in_ms {
+    template <typename Rep, typename Period>
+    explicit in_ms(std::chrono::duration<Rep, Period> time)
+        : value{std::chrono::duration<double, std::milli>(time).count()} {}
+    friend std::ostream& operator<<(std::ostream& out, in_ms time) {
+        return out << std::fixed << std::setprecision(time.value < 10 ? 2 : 0) << time.value << " ms";
+    }
+    double value;
+};
+
+/// User and system time of this process and all its threads.
+inline std::chrono::nanoseconds cpu_time() {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    const auto of = [](const timeval& t) {
+        return std::chrono::seconds{t.tv_sec} + std::chrono::microseconds{t.tv_usec};
+    };
+    return of(usage.ru_utime) + of(usage.ru_stime);
+}
+
+/// What this process has resident.
+inline double resident_mib() {
+    std::ifstream pages{"/proc/self/statm"};
+    std::size_t total = 0;
+    std::size_t resident = 0;
+    pages >> total >> resident;
+    return static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE)) / (1024.0 * 1024.0);
+}
+
+/// Durations that several threads measure.
+class shared_histogram {
+public:
+    void record(std::chrono::nanoseconds value) noexcept {
+        counts_[histogram_scale::bucket_of(value)].fetch_add(1, std::memory_order_relaxed);
+    }
+    [[nodiscard]] std::uint64_t count() const noexcept {
+        std::uint64_t sum = 0;
+        for (const auto& c : counts_) {
+            sum += c.load(std::memory_order_relaxed);
+        }
+        return sum;
+    }
+    [[nodiscard]] std::chrono::nanoseconds quantile(double q) const noexcept {
+        const auto wanted = q * static_cast<double>(count());
+        double seen = 0;
+        for (std::size_t i = 0; i < counts_.size(); ++i) {
+            seen += static_cast<double>(counts_[i].load(std::memory_order_relaxed));
+            if (seen > 0 && seen >= wanted) {
+                return histogram_scale::middle(i);
+            }
+        }
+        return {};
+    }
+
+private:
+    std::array<std::atomic<std::uint64_t>, histogram_scale::buckets> counts_{};
+};
+
+/// Counts how many of its kind live: in each coroutine and handler of a campaign, to see that none is left.
+class canary {
+public:
+    explicit canary(std::atomic<int>& alive) noexcept : alive_{&alive} { ++*alive_; }
+    canary(const canary& other) noexcept : alive_{other.alive_} { ++*alive_; }
+    canary& operator=(const canary&) = delete;
+    ~canary() { --*alive_; }
+
+private:
+    std::atomic<int>* alive_;
+};
+
+/// Four threads: all on one io_context, or each on one of its own.
+class crew {
+public:
+    static constexpr std::size_t threads = 4;
+
+    explicit crew(bool one_for_all) {
+        for (std::size_t i = 0; i < (one_for_all ? 1 : threads); ++i) {
+            contexts_.push_back(std::make_unique<boost::asio::io_context>());
+        }
+    }
+    /// Where a pool lives.
+    [[nodiscard]] boost::asio::io_context& home() const noexcept { return *contexts_.front(); }
+    /// Where the client of that number lives.
+    [[nodiscard]] boost::asio::io_context& of(std::size_t client) const noexcept {
+        return *contexts_[client % contexts_.size()];
+    }
+    /// Until nothing is left to do on any.
+    void run() {
+        std::vector<std::jthread> all;
+        for (std::size_t i = 0; i < threads; ++i) {
+            all.emplace_back([&context = of(i)] { context.run(); });
+        }
+    }
+
+private:
+    std::vector<std::unique_ptr<boost::asio::io_context>> contexts_;
+};
+
+}  // namespace trunkline::test::campaign
