@@ -1,6 +1,9 @@
 // Dials: what the core asked for, and what became of it.
 #include "pool_impl.hpp"
+#include "resumption/context_threads.hpp"
+#include "resumption/resume_scope.hpp"
 
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
 #include <utility>
@@ -37,6 +40,16 @@ core::dial_failure kind_of(const pg::dialed& what) {
     }
     return what.code.category() == sqlstate_category() && what.code == errc::overloaded ? core::dial_failure::full
                                                                                         : core::dial_failure::transient;
+}
+
+/// The context of that executor, of whose handlers this is one, if one thread alone runs it; else null.
+const asio::io_context* lone_context(const asio::any_io_executor& executor) {
+    const auto* const known = executor.target<asio::io_context::executor_type>();
+    if (known == nullptr) {
+        return nullptr;
+    }
+    auto& context = asio::query(*known, asio::execution::context);
+    return asio::use_service<context_threads>(context).is_single() ? &context : nullptr;
 }
 
 }  // namespace
@@ -83,11 +96,14 @@ void pool_impl::refuse_later(core::slot& s, const std::exception& why) {
 }
 
 void pool_impl::on_dialed(core::slot& s, core::time_point began, pg::dialed what) {
+    // Were its waiter posted, those that are served by handlers which are ready now would go on before it.
+    resume_scope woken{lone_context(executor_)};
     if (what.code) {
         on_refused(s, std::move(what));
     } else {
         on_open(s, began, std::move(what.connection));
     }
+    woken.run();
 }
 
 void pool_impl::on_open(core::slot& s, core::time_point began, pg::connection_handle opened) {

@@ -155,7 +155,12 @@ void close_all(std::size_t threads, const std::string& name) {
     CHECK(seen.told_otherwise == 0);
     CHECK(seen.queries_otherwise == 0);
     on.reset();
-    const auto left = open_descriptors();
+    auto left = open_descriptors();
+    // libpq before 17 asks a server to stop a statement with a call that blocks, here until the proxy has gone.
+    for (int i = 0; i < 500 && left > descriptors; ++i) {
+        std::this_thread::sleep_for(10ms);
+        left = open_descriptors();
+    }
     std::size_t sessions = fixture::sessions(name);
     for (int i = 0; i < 500 && sessions > 0; ++i) {  // the proxy has reset the server's side of the silent ones
         std::this_thread::sleep_for(10ms);

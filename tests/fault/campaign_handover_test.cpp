@@ -115,7 +115,7 @@ asio::awaitable<void> preside(pool& of, const campaign::crew& crew, score& seen,
 void race(bool one_context, const std::string& name) {
     campaign::crew crew{one_context};
     score seen;
-    seen.wanted = campaign::scaled<std::uint64_t>(1'000'000, 50'000);
+    seen.wanted = campaign::scaled<std::uint64_t>(1'000'000, 25'000);
     seen.playing = players;
     auto settings = settings_on(fixture::server(), name, {.min = slots, .max = slots});
     pool pool{crew.home().get_executor(), settings};

@@ -42,14 +42,14 @@ constexpr std::array messes{
 };
 
 /// One row: what a clean session says to it is known.
-constexpr const char* look =
-    "SELECT concat_ws(' ', current_user, session_user, current_setting('work_mem'), "
-    "current_setting('statement_timeout'), "
-    "(SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND pg_table_is_visible(oid)), "
-    "(SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'), "
-    "(SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE c.relname = 'campaign_table'), "
-    "(SELECT count(*) FROM pg_listening_channels()), "
-    "(SELECT count(*) FROM pg_cursors WHERE name <> '' AND is_holdable))";
+constexpr const char* look = "SELECT concat_ws(' ', current_user, session_user, current_setting('work_mem'), "
+                             "current_setting('statement_timeout'), "
+                             "(SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND pg_table_is_visible(oid)), "
+                             "(SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'), "
+                             "(SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE l.pid = "
+                             "pg_backend_pid() AND c.relname = 'campaign_table'), "
+                             "(SELECT count(*) FROM pg_listening_channels()), "
+                             "(SELECT count(*) FROM pg_cursors WHERE name <> '' AND is_holdable))";
 
 /// Needs no transaction of its own; fails in a session that has called nextval().
 constexpr const char* look_at_sequence = "SELECT currval('campaign_sequence')";
@@ -228,7 +228,7 @@ TEST_CASE("HY-6: twenty borrowers who leave their sessions in any mess never see
 
 TEST_CASE("HY-5, HY-1: a clean return costs no round trip, nor does a reset, and a rollback one") {
     prepare_database();
-    const auto rounds = campaign::scaled<std::uint64_t>(10'000, 500);
+    const auto rounds = campaign::scaled<std::uint64_t>(10'000, 300);
     fault_proxy line{fixture::server()};
     asio::io_context context;
     pool pool{context.get_executor(), settings_on(line.url(fixture::server(), "sslmode=disable&gssencmode=disable"),
@@ -236,6 +236,8 @@ TEST_CASE("HY-5, HY-1: a clean return costs no round trip, nor does a reset, and
     std::array<std::uint64_t, 3> trips{};
     run(context, [&]() -> asio::awaitable<void> {
         co_await pool.start();
+        // What is written in two pieces must not look like two round trips because the server was quick to answer one.
+        line.set({.to_client = {.delay = 1ms}});
         const std::array statements{"SELECT 1", "SET work_mem = '7MB'", "BEGIN"};
         for (std::size_t kind = 0; kind < statements.size(); ++kind) {
             co_await pool.query("SELECT 1");  // what is due from before goes with it
