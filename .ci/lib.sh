@@ -118,6 +118,8 @@ configure_and_build() { # configure_and_build PRESET FOLDER TARGET… [-- CMAKE_
     shift || :
     mkdir -p -- "$folder"
     [[ -w ${HOME:-/nonexistent} ]] || export CCACHE_DIR=${CCACHE_DIR:-$folder/ccache}
+    # Another checkout of the same sources, a fresh clone say, finds what this one has compiled.
+    export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$root} CCACHE_NOHASHDIR=${CCACHE_NOHASHDIR:-1}
     # Two starts at once take turns: the second finds everything built.
     exec 9>"$folder/.lock"
     flock -n 9 || { say "$me: waiting for another build in $folder" && flock 9; }

@@ -129,7 +129,7 @@ TEST_CASE("TO-10: a lease that runs nothing when its time is over finds out at i
     CHECK(pool.stats().total == 0);
 }
 
-TEST_CASE("OB-6, OB-7: a lease that is out for too long is reported once, with its place, and again when it is back") {
+TEST_CASE("a lease that is out for too long is reported once, with its place, and again when it is back") {
     asio::io_context context;
     log_lines log;
     pool_hooks hooks;

@@ -107,7 +107,7 @@ TEST_CASE("a task under way keeps its deadline, and a shorter one holds from the
     CHECK(d.closed_only(*s[0], leave_reason::discarded));
 }
 
-TEST_CASE("CF-8: settings without effect on the sessions close none") {
+TEST_CASE("settings without effect on the sessions close none") {
     machine_driver d{{.min = 1, .max = 4}};
     d.idle(4);
     d.reconfigure({.min = 1, .max = 4});

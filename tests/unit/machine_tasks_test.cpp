@@ -219,7 +219,7 @@ TEST_CASE("TO-10: a lease ends at its deadline, never early, and its slot is tak
     CHECK(d.commands.empty());
 }
 
-TEST_CASE("OB-7: a leak is reported once for each lease and never early") {
+TEST_CASE("a leak is reported once for each lease and never early") {
     machine_driver d{{.max = 1, .idle_timeout = 0ms, .max_lifetime = 0ms, .leak_threshold = 8s}};
     auto* const s = d.lease(1).front();
     for (int i = 0; i < 3; ++i) {

@@ -239,12 +239,11 @@ void machine::reconfigure(const limits& given, bool replace_all, time_point now,
 
 void machine::cap(std::size_t most_now, time_point now, actions& out) {
     tell_time(now);
-    if (cap_ == most_now) {
-        return;
+    if (cap_ != most_now) {
+        cap_ = most_now;
+        numbers_.max.set(most());
+        retire_idle(out);
     }
-    cap_ = most_now;
-    numbers_.max.set(most());
-    retire_idle(out);
     conclude(out);
 }
 
