@@ -134,7 +134,7 @@ def check_module_file(tree: Tree, name: str):
 
 
 def check_user_file(tree: Tree, name: str):
-    looks_inside = name.startswith(("tests/unit/", "tests/simulation/", "tests/connection/"))
+    looks_inside = name.startswith(("tests/unit/", "tests/simulation/", "tests/connection/", "tests/fuzz/"))
     for line, written, ours in tree.includes(name):
         if re.match(LIBPQ, written) and not name.startswith(("tests/", "stress/bench/")):
             yield line, f"<{written}> belongs to pool/src/pg and to the benchmarks' baseline"

@@ -65,7 +65,11 @@ struct swallowed {
     /// A server in the middle of a statement does not see that its client has gone.
     ~swallowed() { terminate_sessions_of(observer, name); }
 
-    pool_settings settings() const { return settings_on(net.url(), name, {.min = connections, .max = connections}); }
+    pool_settings settings() const {
+        auto chosen = settings_on(net.url(), name, {.min = connections, .max = connections});
+        chosen.recovery.start = start_policy::wait;
+        return chosen;
+    }
 
     asio::awaitable<void> end(endings& seen) {
         const auto all_ended = [&] { return seen.all_ended(); };

@@ -133,6 +133,7 @@ TEST_CASE("TO-6: queries are cancelled in flight, the next borrowers' are never 
     asio::io_context context;
     auto settings = settings_on(server, "cancelled", {.min = connections, .max = connections});
     settings.acquire.timeout = 60s;
+    settings.recovery.start = start_policy::wait;
     pool pool{context.get_executor(), settings};
     const auto begin = steady_clock::now();
     const auto everything = [&]() -> asio::awaitable<void> {

@@ -107,6 +107,11 @@ void session::link::take_answers(news& told) {
         switch (got) {
         case progress::waiting: return;
         case progress::ended:
+            if (what == unit::statement && current_ != nullptr && !current_->code && !current_->rows.is_answer()) {
+                // An end without an answer belongs to nothing that was asked: a ReadyForQuery out of turn.
+                lose(told, "the server's answers are out of step with what it was asked");
+                return;
+            }
             expected_.erase(expected_.begin());
             if (expected_.empty() && std::exchange(in_pipeline_, false) && PQexitPipelineMode(connection_.get()) == 0) {
                 lose(told, "libpq did not leave its pipeline mode");

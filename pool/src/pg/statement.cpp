@@ -84,8 +84,7 @@ progress collect(PGconn* from, operation& into, bool in_pipeline) {
         PGresult* const got = PQgetResult(from);
         if (got == nullptr) {
             if (!in_pipeline) {
-                // An end without an answer belongs to nothing that was asked: a ReadyForQuery out of turn.
-                return into.code || into.rows.is_answer() ? progress::ended : progress::out_of_step;
+                return progress::ended;
             }
             if (std::exchange(between, true)) {  // never look for a synchronisation that does not come
                 return progress::out_of_step;
