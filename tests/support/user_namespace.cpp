@@ -45,8 +45,8 @@ bool pass_rights_on() {
     if (::syscall(SYS_capset, &header, rights.data()) != 0) {
         return false;
     }
-    for (const unsigned long right : {CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN}) {
-        if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, right, 0UL, 0UL) != 0) {
+    for (const auto right : {CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN}) {
+        if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, static_cast<unsigned long>(right), 0UL, 0UL) != 0) {
             return false;
         }
     }
