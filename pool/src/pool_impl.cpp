@@ -1,5 +1,7 @@
 #include "pool_impl.hpp"
 
+#include "pool_limits.hpp"
+
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/post.hpp>
 
@@ -10,55 +12,6 @@
 namespace trunkline::detail {
 
 namespace {
-
-core::limits limits_of(const pool_settings& settings, const pool_hooks& hooks) {
-    core::limits by;
-    by.min = settings.size.min;
-    by.max = settings.size.max;
-    by.min_idle = settings.size.min_idle;
-    by.max_connecting = settings.connect.max_connecting;
-    by.anticipation = settings.connect.anticipation;
-    by.backoff_initial = settings.connect.backoff_initial;
-    by.backoff_max = settings.connect.backoff_max;
-    by.full_retry = settings.recovery.full_retry;
-    by.starting_retry = settings.recovery.starting_retry;
-    by.misconfigured_retry = settings.recovery.misconfigured_retry;
-    by.breaker_failures = settings.recovery.breaker_failures;
-    by.breaker_window = settings.recovery.breaker_window;
-    by.breaker_pause = settings.recovery.breaker_pause;
-    by.fail_fast_after = settings.recovery.fail_fast_after;
-    by.max_waiting = settings.acquire.max_waiting;
-    by.shed_target = settings.acquire.shed_target;
-    by.shed_interval = settings.acquire.shed_interval;
-    by.first_in_first_out = settings.acquire.order == idle_order::first_in_first_out;
-    by.idle_timeout = settings.lifetime.idle_timeout;
-    by.max_lifetime = settings.lifetime.max_lifetime;
-    by.keepalive = keepalive_interval(settings.lifetime);
-    by.max_uses = settings.lifetime.max_uses;
-    by.validate_after = settings.validation.after;
-    by.lease_timeout = settings.lease.timeout;
-    by.leak_threshold = settings.lease.leak_threshold;
-    by.prepares = settings.size.automatic.has_value() || hooks.on_connect;
-    by.checks_each = static_cast<bool>(hooks.before_acquire);
-    by.cleans_each = static_cast<bool>(hooks.after_release);
-    by.says_farewell = static_cast<bool>(hooks.before_close);
-    by.prepare_timeout = settings.hooks.on_connect_timeout;
-    by.farewell_timeout = settings.hooks.before_close_timeout;
-    by.check_timeout = validation_timeout(settings);
-    if (by.checks_each) {
-        by.check_timeout += settings.hooks.before_acquire_timeout;
-    }
-    by.clean_timeout = settings.query.cancel_timeout + settings.reset.drain_time + settings.lifetime.rollback_timeout;
-    if (by.cleans_each) {
-        by.clean_timeout += settings.hooks.after_release_timeout;
-    }
-    return by;
-}
-
-/// Whether the core must be told when a clean lease comes back.
-bool needs_clock(const core::limits& by) noexcept {
-    return by.checks_each || by.cleans_each || by.says_farewell || by.shed_target.count() > 0;
-}
 
 std::shared_ptr<const pool_settings> checked(pool_settings settings) {
     auto problems = validate(settings);
@@ -353,84 +306,6 @@ void pool_impl::reconfigure(pool_settings settings) {
         }
     }
     carry_out(decided);
-}
-
-void pool_impl::rotate() {
-    core::actions decided;
-    {
-        const guarded_machine::entry core{machine_};
-        core->rotate(std::chrono::steady_clock::now(), decided);
-    }
-    carry_out(decided);
-}
-
-void pool_impl::evict(const std::function<bool(const connection_info&)>& chosen) {
-    core::actions decided;
-    const auto now = std::chrono::steady_clock::now();
-    {
-        const guarded_machine::entry core{machine_};
-        const auto ask = [&](const core::slot& s) {
-            const auto* const c = static_cast<const pooled_connection*>(s.connection);
-            if (!chosen || c == nullptr || s.opened_at == core::never) {
-                return !chosen;
-            }
-            return chosen({.backend_pid = c->session().backend_pid(),
-                           .age = now - s.opened_at,
-                           .uses = s.uses,
-                           .leased = s.state == core::slot_state::leased});
-        };
-        core->evict(ask, now, decided);
-    }
-    carry_out(decided);
-}
-
-void pool_impl::suspend(suspend_options options) {
-    core::actions decided;
-    {
-        const guarded_machine::entry core{machine_};
-        core->suspend(options.hold_deadlines, std::chrono::steady_clock::now(), decided);
-    }
-    carry_out(decided);
-}
-
-void pool_impl::resume() {
-    core::actions decided;
-    {
-        const guarded_machine::entry core{machine_};
-        core->resume(std::chrono::steady_clock::now(), decided);
-    }
-    carry_out(decided);
-}
-
-std::vector<lease_holder> pool_impl::holders() const {
-    std::vector<lease_holder> all;
-    all.reserve(machine_.counts().leased + 1);
-    const auto now = std::chrono::steady_clock::now();
-    machine_.look([&](const core::machine& core) {
-        for (const core::slot& s : core.slots()) {
-            const auto* const c = static_cast<const pooled_connection*>(s.connection);
-            if (!s.lent_out || c == nullptr) {
-                continue;
-            }
-            const bool seen = s.leased_since != core::never && s.seen_use == s.uses;
-            all.push_back({.file = c->lent_to.file.load(std::memory_order_relaxed),
-                           .function = c->lent_to.function.load(std::memory_order_relaxed),
-                           .line = c->lent_to.line.load(std::memory_order_relaxed),
-                           .backend_pid = c->session().backend_pid(),
-                           .since = seen ? now - s.leased_since : std::chrono::nanoseconds{0},
-                           .leak_reported = c->leak_reported.load(std::memory_order_relaxed)});
-        }
-    });
-    return all;
-}
-
-pool_state pool_impl::state() const noexcept {
-    auto now = pool_state::open;
-    machine_.look([&](const core::machine& core) {
-        now = core.is_closed() ? pool_state::closed : core.is_suspended() ? pool_state::suspended : pool_state::open;
-    });
-    const bool draining = closes_at_.load() != core::never.time_since_epoch().count();
-    return draining && now != pool_state::closed ? pool_state::draining : now;
 }
 
 pool_stats pool_impl::stats() const noexcept {

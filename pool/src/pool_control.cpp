@@ -1,0 +1,84 @@
+// What an operator does with a pool that runs, and sees of it.
+#include "pool_impl.hpp"
+
+namespace trunkline::detail {
+
+void pool_impl::rotate() {
+    core::actions decided;
+    {
+        const guarded_machine::entry core{machine_};
+        core->rotate(std::chrono::steady_clock::now(), decided);
+    }
+    carry_out(decided);
+}
+
+void pool_impl::evict(const std::function<bool(const connection_info&)>& chosen) {
+    core::actions decided;
+    const auto now = std::chrono::steady_clock::now();
+    {
+        const guarded_machine::entry core{machine_};
+        const auto ask = [&](const core::slot& s) {
+            const auto* const c = static_cast<const pooled_connection*>(s.connection);
+            if (!chosen || c == nullptr || s.opened_at == core::never) {
+                return !chosen;
+            }
+            return chosen({.backend_pid = c->session().backend_pid(),
+                           .age = now - s.opened_at,
+                           .uses = s.uses,
+                           .leased = s.state == core::slot_state::leased});
+        };
+        core->evict(ask, now, decided);
+    }
+    carry_out(decided);
+}
+
+void pool_impl::suspend(suspend_options options) {
+    core::actions decided;
+    {
+        const guarded_machine::entry core{machine_};
+        core->suspend(options.hold_deadlines, std::chrono::steady_clock::now(), decided);
+    }
+    carry_out(decided);
+}
+
+void pool_impl::resume() {
+    core::actions decided;
+    {
+        const guarded_machine::entry core{machine_};
+        core->resume(std::chrono::steady_clock::now(), decided);
+    }
+    carry_out(decided);
+}
+
+std::vector<lease_holder> pool_impl::holders() const {
+    std::vector<lease_holder> all;
+    all.reserve(machine_.counts().leased + 1);
+    const auto now = std::chrono::steady_clock::now();
+    machine_.look([&](const core::machine& core) {
+        for (const core::slot& s : core.slots()) {
+            const auto* const c = static_cast<const pooled_connection*>(s.connection);
+            if (!s.lent_out || c == nullptr) {
+                continue;
+            }
+            const bool seen = s.leased_since != core::never && s.seen_use == s.uses;
+            all.push_back({.file = c->lent_to.file.load(std::memory_order_relaxed),
+                           .function = c->lent_to.function.load(std::memory_order_relaxed),
+                           .line = c->lent_to.line.load(std::memory_order_relaxed),
+                           .backend_pid = c->session().backend_pid(),
+                           .since = seen ? now - s.leased_since : std::chrono::nanoseconds{0},
+                           .leak_reported = c->leak_reported.load(std::memory_order_relaxed)});
+        }
+    });
+    return all;
+}
+
+pool_state pool_impl::state() const noexcept {
+    auto now = pool_state::open;
+    machine_.look([&](const core::machine& core) {
+        now = core.is_closed() ? pool_state::closed : core.is_suspended() ? pool_state::suspended : pool_state::open;
+    });
+    const bool draining = closes_at_.load() != core::never.time_since_epoch().count();
+    return draining && now != pool_state::closed ? pool_state::draining : now;
+}
+
+}  // namespace trunkline::detail
