@@ -14,6 +14,8 @@ namespace {
 
 namespace asio = boost::asio;
 
+constexpr const char* name_in_child = "of the parent process";  // its own is behind a lock
+
 /// A coroutine in the queue: a part of `acquire_from`'s frame.
 struct sleeping_acquire final : acquire_operation {
     sleeping_acquire(std::shared_ptr<pool_impl> from, acquire_options options)
@@ -210,6 +212,9 @@ asio::awaitable<lease> acquire_from(const std::shared_ptr<pool_impl>& impl, acqu
     if (auto* const free = impl->try_acquire(where)) {
         co_return pooled_connection::lend(*free);
     }
+    if (impl->is_inherited()) {
+        throw acquire_error{pool_errc::closed, name_in_child, {}, {}, nullptr};
+    }
     sleeping_acquire op{impl, options};
     co_await op.sleeper.until([&op] { op.begin(); });
     if (op.result != core::outcome::granted) {
@@ -220,6 +225,12 @@ asio::awaitable<lease> acquire_from(const std::shared_ptr<pool_impl>& impl, acqu
 
 void begin_acquire(const std::shared_ptr<pool_impl>& impl, acquire_options options, source_location where,
                    diagnostics* why, acquire_handler handler) {
+    if (impl->is_inherited()) {
+        const auto executor = asio::get_associated_executor(handler, impl->executor());
+        asio::dispatch(executor,
+                       [handler = std::move(handler)]() mutable { std::move(handler)(pool_errc::closed, lease{}); });
+        return;
+    }
     waiting_callback::make(impl, std::move(handler), options, where, why).begin();
 }
 

@@ -48,6 +48,13 @@ public:
         look_at(core_);
     }
 
+    /// The core to look at for the last time, without taking the lock: in the child of a fork a thread that is not here
+    /// may hold it for ever.
+    template <typename Look>
+    void take_apart(Look look_at) const {
+        look_at(core_);
+    }
+
     /// The counts, all of one moment. A reader who finds a writer at work tries again, and after many times takes the
     /// lock: writers never wait for a reader who does not.
     [[nodiscard]] pool_counts counts() const noexcept {

@@ -26,6 +26,9 @@ pool::~pool() { impl_->abandon(); }
 
 asio::awaitable<void> pool::start() {
     const auto impl = impl_;
+    if (impl->is_inherited()) {
+        throw error{pool_errc::closed, "start in the child of a fork"};
+    }
     auto begin = [&impl](auto handler) { impl->start(detail::pool_impl::completion{std::move(handler)}); };
     auto token = asio::as_tuple(asio::deferred);
     const auto [code] = co_await asio::async_initiate<decltype(token), void(error_code)>(begin, token);
@@ -73,6 +76,9 @@ std::shared_ptr<const connect_failure> pool::last_connect_error() const { return
 
 asio::awaitable<void> pool::close(std::chrono::milliseconds grace) {
     const auto impl = impl_;
+    if (impl->is_inherited()) {
+        co_return;  // the parent closes it
+    }
     if (const auto at = impl->drain(); at > std::chrono::steady_clock::now()) {
         asio::steady_timer announced{impl->executor(), at};
         auto quietly = asio::as_tuple(asio::deferred);

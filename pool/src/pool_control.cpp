@@ -4,6 +4,9 @@
 namespace trunkline::detail {
 
 void pool_impl::rotate() {
+    if (is_inherited()) {
+        return;
+    }
     core::actions decided;
     {
         const guarded_machine::entry core{machine_};
@@ -13,6 +16,9 @@ void pool_impl::rotate() {
 }
 
 void pool_impl::evict(const std::function<bool(const connection_info&)>& chosen) {
+    if (is_inherited()) {
+        return;
+    }
     core::actions decided;
     const auto now = std::chrono::steady_clock::now();
     {
@@ -33,6 +39,9 @@ void pool_impl::evict(const std::function<bool(const connection_info&)>& chosen)
 }
 
 void pool_impl::suspend(suspend_options options) {
+    if (is_inherited()) {
+        return;
+    }
     core::actions decided;
     {
         const guarded_machine::entry core{machine_};
@@ -42,6 +51,9 @@ void pool_impl::suspend(suspend_options options) {
 }
 
 void pool_impl::resume() {
+    if (is_inherited()) {
+        return;
+    }
     core::actions decided;
     {
         const guarded_machine::entry core{machine_};

@@ -59,14 +59,21 @@ pool_impl::pool_impl(boost::asio::any_io_executor executor, pool_settings settin
       work_{boost::asio::prefer(executor_, boost::asio::execution::outstanding_work.tracked)} {}
 
 pool_impl::~pool_impl() {
-    const guarded_machine::entry core{machine_};
-    for (const core::slot& s : core->slots()) {
-        delete static_cast<pooled_connection*>(s.connection);
+    std::optional<guarded_machine::entry> last;  // whoever gave up the last lease may still hold the lock
+    if (is_inherited()) {
+        timer_.leave_to_parent();
+    } else {
+        last.emplace(machine_);
     }
+    machine_.take_apart([](const core::machine& core) {
+        for (const core::slot& s : core.slots()) {
+            delete static_cast<pooled_connection*>(s.connection);
+        }
+    });
 }
 
 pooled_connection* pool_impl::try_acquire(const source_location& where) noexcept {
-    if (!machine_.may_have_idle()) {
+    if (!machine_.may_have_idle() || is_inherited()) {
         return nullptr;
     }
     core::slot* s = nullptr;
@@ -136,6 +143,9 @@ pooled_connection& pool_impl::granted(acquire_operation& op, const source_locati
 void pool_impl::count_wait(core::time_point since) noexcept { waits_.record(std::chrono::steady_clock::now() - since); }
 
 void pool_impl::take_back(pooled_connection& c, bool discard) noexcept {
+    if (is_inherited()) {
+        return;  // the parent has the same lease
+    }
     const auto how = left_as(c, discard);
     auto now = core::never;
     if (const auto first_used = c.session().take_first_use()) {  // a lease that ran nothing reads no clock
@@ -168,6 +178,9 @@ void pool_impl::take_back(pooled_connection& c, bool discard) noexcept {
 }
 
 void pool_impl::let_go(pooled_connection& c) noexcept {
+    if (is_inherited()) {
+        return;
+    }
     core::actions decided;
     std::shared_ptr<pool_impl> self;
     std::unique_ptr<pooled_connection> gone;
@@ -247,6 +260,9 @@ void pool_impl::close(std::chrono::milliseconds grace, completion done) {
 }
 
 void pool_impl::abandon() noexcept {
+    if (is_inherited()) {
+        return;
+    }
     core::actions decided;
     {
         const guarded_machine::entry core{machine_};
@@ -260,6 +276,9 @@ void pool_impl::abandon() noexcept {
 }
 
 void pool_impl::shutdown() noexcept {
+    if (is_inherited()) {
+        return;
+    }
     core::actions decided;
     {
         const guarded_machine::entry core{machine_};
@@ -283,6 +302,9 @@ void pool_impl::shutdown() noexcept {
 }
 
 void pool_impl::reconfigure(pool_settings settings) {
+    if (is_inherited()) {
+        return;
+    }
     const std::lock_guard one_at_a_time{reconfigure_mutex_};
     auto next = checked(std::move(settings));
     auto where = std::make_shared<const pg::conninfo>(pg::parse_conninfo(next->connect));

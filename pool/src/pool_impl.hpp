@@ -5,6 +5,7 @@
 #include "hook_run.hpp"
 #include "metrics/sharded_histogram.hpp"
 #include "pg/dialer.hpp"
+#include "pg/fork_guard.hpp"
 #include "pg/session_policy.hpp"
 #include "pool_timer.hpp"
 #include "pooled_connection.hpp"
@@ -34,6 +35,10 @@ public:
     pool_impl(const pool_impl&) = delete;
     pool_impl& operator=(const pool_impl&) = delete;
     ~pool_impl();
+
+    /// In the child of a fork the pool belongs to the parent: nothing of it may be touched, for the reactor's descriptors
+    /// are shared, and a lock may be held by a thread that is not here.
+    [[nodiscard]] bool is_inherited() const noexcept { return pg::forked_since(born_); }
 
     /// A connection at once, or null.
     [[nodiscard]] pooled_connection* try_acquire(const source_location& where) noexcept;
@@ -119,6 +124,7 @@ private:
     void finish_task(pooled_connection& c, core::verdict how);
     void take_server_limits(const result& rows);
 
+    const unsigned born_ = pg::fork_generation();
     const boost::asio::any_io_executor executor_;
     const pool_hooks hooks_;
     guarded_machine machine_;

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -49,6 +50,13 @@ public:
         stopped_ = true;
         if (timer_) {
             timer_->cancel();
+        }
+    }
+
+    /// In the child of a fork the reactor is the parent's too.
+    void leave_to_parent() noexcept {
+        if (timer_) {
+            [[maybe_unused]] const auto* left = new (std::nothrow) boost::asio::steady_timer{std::move(*timer_)};
         }
     }
 

@@ -104,6 +104,9 @@ struct connection_info {
 /// stay valid and their connections are closed when they come back. The execution context must outlive the pool, and a
 /// context on which somebody waits for a lease or an answer must outlive that wait. A coroutine of the pool's (`acquire`,
 /// `start`, `close`) looks at the pool when it is first awaited: the pool must live then.
+///
+/// In the child of a `fork()` the pool remains the parent's: acquires and `start` fail with `pool_errc::closed`, everything
+/// else does nothing, and its destruction sends nothing on the parent's sockets. A child opens a pool of its own.
 class pool {
 public:
     /// Checks the settings and reads the URL; opens nothing yet. Throws `settings_error` with every problem.

@@ -1,6 +1,7 @@
 #include "dialer.hpp"
 
 #include "dial.hpp"
+#include "fork_guard.hpp"
 #include "helper_thread.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -9,11 +10,13 @@
 #include <algorithm>
 #include <future>
 #include <mutex>
+#include <new>
 #include <vector>
 
 namespace trunkline::pg {
 
 struct dialer::state {
+    const unsigned born = fork_generation();
     pg::dial::environment shared;
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> stay{shared.context.get_executor()};
     std::vector<std::weak_ptr<pg::dial>> dials;  // on the thread alone
@@ -40,6 +43,10 @@ struct dialer::state {
 dialer::dialer() : state_{std::make_shared<state>()} {}
 
 dialer::~dialer() {
+    if (forked_since(state_->born)) {  // its thread is the parent's
+        [[maybe_unused]] const auto* left = new (std::nothrow) std::shared_ptr<state>{std::move(state_)};
+        return;
+    }
     std::thread thread;
     {
         const std::lock_guard lock{state_->mutex};
