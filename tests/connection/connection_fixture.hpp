@@ -107,4 +107,13 @@ inline bool session_gone(int backend_pid) {
     });
 }
 
+/// The server's process of that session waits for this event, in pg_stat_activity's words.
+inline bool waits_for(int backend_pid, const std::string& event) {
+    plain_connection observer{server().url()};
+    return comes_true([&] {
+        return observer.count("SELECT count(*) FROM pg_stat_activity WHERE pid = " + std::to_string(backend_pid) +
+                              " AND wait_event = '" + event + "'") == 1;
+    });
+}
+
 }  // namespace trunkline::test::fixture

@@ -66,7 +66,7 @@ TEST_CASE("a statement whose session the server ends fails with the server's wor
     with_connection(
         [&](connection& on) -> awaitable<void> {
             std::jthread killer{[pid = on.backend_pid()] {
-                std::this_thread::sleep_for(100ms);
+                (void)waits_for(pid, "PgSleep");
                 terminate(pid);
             }};
             const error failed = co_await error_of(on.query("SELECT pg_sleep(60)"));
@@ -97,8 +97,8 @@ TEST_CASE("a session whose server process is killed fails as lost") {
     loss seen;
     with_connection(
         [&](connection& on) -> awaitable<void> {
-            std::jthread killer{[] {
-                std::this_thread::sleep_for(100ms);
+            std::jthread killer{[pid = on.backend_pid()] {
+                (void)waits_for(pid, "PgSleep");
                 server().stop(stop_mode::immediate);
             }};
             const error failed = co_await error_of(on.query("SELECT pg_sleep(60)"));

@@ -31,6 +31,8 @@ class silent_server {
 public:
     silent_server() : acceptor_{context_, {boost::asio::ip::address_v4::loopback(), 0}} {}
     [[nodiscard]] std::string port() const { return std::to_string(acceptor_.local_endpoint().port()); }
+    /// Returns when somebody has connected.
+    [[nodiscard]] boost::asio::ip::tcp::socket accept() { return acceptor_.accept(); }
 
 private:
     boost::asio::io_context context_;
@@ -173,7 +175,7 @@ TEST_CASE("TO-1: a server that never answers costs the pool's own deadline, what
 }
 
 TEST_CASE("dials under way can be given up, and the next goes on") {
-    const silent_server silent;
+    silent_server silent;
     connect_settings settings;
     settings.url = keywords("127.0.0.1", silent.port());
     const auto where = std::make_shared<const pg::conninfo>(pg::parse_conninfo(settings));
@@ -182,7 +184,7 @@ TEST_CASE("dials under way can be given up, and the next goes on") {
     for (auto& one : told) {
         by.dial(where, 60s, [&one](pg::dialed what) { one.set_value(std::move(what)); });
     }
-    std::this_thread::sleep_for(50ms);
+    const auto under_way = silent.accept();
     by.abort();
     for (auto& one : told) {
         auto answer = one.get_future();

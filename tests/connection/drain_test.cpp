@@ -82,7 +82,8 @@ TEST_CASE("HY-3: a lease that ends amid a long result keeps its connection only 
                 waiting_operation running;
                 running.sql = "SELECT repeat('x', 1000), generate_series(1, 100000000)";
                 on.session().start(running);
-                co_await pause_for(20ms);
+                // Nothing is read meanwhile, so the server comes to wait until there is room for its rows.
+                REQUIRE(waits_for(on.backend_pid(), "ClientWrite"));
                 const bool clean = co_await give_back(on);
                 INFO(of.last_words << " cancels " << of.policy->cancels << " refused " << of.policy->cancels_refused);
                 CHECK(clean == (limit > 1'000));

@@ -153,7 +153,7 @@ TEST_CASE("TO-9: a statement that ends just then ends once, and nothing hits the
 TEST_CASE("TO-9: a user's cancellation is not called a time-out") {
     with_connection([](lone_connection& on) -> awaitable<void> {
         std::jthread other{[pid = on.backend_pid()] {
-            std::this_thread::sleep_for(100ms);
+            (void)waits_for(pid, "PgSleep");
             scalar(server().url(), "SELECT pg_cancel_backend(" + std::to_string(pid) + ")");
         }};
         const error failed = co_await timed_out(on, 60s, "SELECT pg_sleep(60)");
