@@ -80,4 +80,16 @@ TEST_CASE("TO-3: this side gives the server a quarter of the time more, within b
     CHECK(grace_of(1h) == 250ms);
 }
 
+TEST_CASE("TO-5: a request that the server forgot is repeated soon, then ever later, within its budget") {
+    CHECK(pause_before_request(1, 2s) == 15'625us);
+    CHECK(pause_before_request(2, 2s) == 31'250us);
+    std::chrono::microseconds all{0};
+    for (unsigned asked = 1; asked <= 7; ++asked) {
+        all += pause_before_request(asked, 2s);
+    }
+    CHECK(all < 2s);
+    CHECK(pause_before_request(8, 2s) == 1s);
+    CHECK(pause_before_request(1'000, 2s) == 1s);
+}
+
 }  // namespace

@@ -32,6 +32,11 @@ bool may_ask_to_stop(std::uint64_t requests, std::uint64_t statements) noexcept 
     return requests < in_advance + statements / 2;
 }
 
+std::chrono::microseconds pause_before_request(unsigned asked, std::chrono::milliseconds budget) noexcept {
+    constexpr unsigned most = 7;  // after which it stays half of the budget
+    return std::chrono::microseconds{budget} / (1U << (most + 1 - std::clamp(asked, 1U, most)));
+}
+
 std::chrono::milliseconds grace_of(std::chrono::milliseconds timeout) noexcept {
     using namespace std::chrono_literals;
     return std::clamp<std::chrono::milliseconds>(timeout / 4, 20ms, 250ms);

@@ -40,6 +40,10 @@ enum class step : unsigned char {
 /// costs the server a process.
 [[nodiscard]] bool may_ask_to_stop(std::uint64_t requests, std::uint64_t statements) noexcept;
 
+/// How long after that many requests the server is asked once more, if the statement still runs: a 128th of the budget,
+/// doubled with each, so that most are repeated soon and all of them are fewer than eight.
+[[nodiscard]] std::chrono::microseconds pause_before_request(unsigned asked, std::chrono::milliseconds budget) noexcept;
+
 /// What has run in a session since its last reset.
 enum class footprint : unsigned char {
     none,      ///< nothing

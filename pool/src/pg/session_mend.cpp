@@ -95,10 +95,10 @@ void session::link::on_request_told(news& told) {
         return;
     }
     if (unrest_.statement_open) {
-        // A signal that comes between two messages of the extended protocol (Parse, Bind, Execute) is forgotten by the
-        // server: it is told again, a few times within the budget.
-        constexpr int parts = 8;
-        ask_again_at_ = clock::now() + std::chrono::milliseconds{policy_->cancel_timeout} / parts;
+        // A signal that comes before the statement runs, or between two of its messages (Parse, Bind, Execute), is
+        // forgotten by the server: it is told again.
+        ask_again_at_ =
+            clock::now() + pause_before_request(unrest_.asked, std::chrono::milliseconds{policy_->cancel_timeout});
         arm();
     }
     go_on(told);
