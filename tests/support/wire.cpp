@@ -83,7 +83,7 @@ std::string row_description(std::size_t columns, type of, bool binary) {
     std::string body = int2(columns);
     for (std::size_t i = 1; i <= columns; ++i) {
         // Name, table and column (none), type, size (any), modifier (none), format.
-        body += text("c" + std::to_string(i)) + int4(0) + int2(0) + int4(static_cast<std::uint32_t>(of)) +
+        body += text(std::string{"c"} + std::to_string(i)) + int4(0) + int2(0) + int4(static_cast<std::uint32_t>(of)) +
                 int2(0xFFFF) + int4(0xFFFF'FFFF) + int2(binary ? 1 : 0);
     }
     return framed('T', body);
