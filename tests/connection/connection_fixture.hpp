@@ -100,19 +100,30 @@ inline bool comes_true(const std::function<bool()>& asked) {
     return false;
 }
 
+/// How the server lists that session.
+inline std::string count_of_session(int backend_pid) {
+    return "SELECT count(*) FROM pg_stat_activity WHERE pid = " + std::to_string(backend_pid);
+}
+
 inline bool session_gone(int backend_pid) {
     plain_connection observer{server().url()};
-    return comes_true([&] {
-        return observer.count("SELECT count(*) FROM pg_stat_activity WHERE pid = " + std::to_string(backend_pid)) == 0;
-    });
+    return comes_true([&] { return observer.count(count_of_session(backend_pid)) == 0; });
 }
 
 /// The server's process of that session waits for this event, in pg_stat_activity's words.
 inline bool waits_for(int backend_pid, const std::string& event) {
     plain_connection observer{server().url()};
-    return comes_true([&] {
-        return observer.count("SELECT count(*) FROM pg_stat_activity WHERE pid = " + std::to_string(backend_pid) +
-                              " AND wait_event = '" + event + "'") == 1;
+    return comes_true(
+        [&] { return observer.count(count_of_session(backend_pid) + " AND wait_event = '" + event + "'") == 1; });
+}
+
+/// On a thread of its own: does `what` once the session's statement sleeps. False: it has never slept.
+template <typename Action>
+std::future<bool> once_asleep(int backend_pid, Action what) {
+    return std::async(std::launch::async, [backend_pid, what] {
+        const bool slept = waits_for(backend_pid, "PgSleep");
+        what();
+        return slept;
     });
 }
 

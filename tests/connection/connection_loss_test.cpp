@@ -65,11 +65,9 @@ TEST_CASE("a statement whose session the server ends fails with the server's wor
     int told_before = -1;
     with_connection(
         [&](connection& on) -> awaitable<void> {
-            std::jthread killer{[pid = on.backend_pid()] {
-                (void)waits_for(pid, "PgSleep");
-                terminate(pid);
-            }};
+            auto killed = once_asleep(on.backend_pid(), [pid = on.backend_pid()] { terminate(pid); });
             const error failed = co_await error_of(on.query("SELECT pg_sleep(60)"));
+            CHECK(killed.get());
             told_before = seen.times;
             CHECK(failed.code() == sqlstate::admin_shutdown);
             CHECK(failed.code() == errc::connection_lost);
@@ -97,11 +95,9 @@ TEST_CASE("a session whose server process is killed fails as lost") {
     loss seen;
     with_connection(
         [&](connection& on) -> awaitable<void> {
-            std::jthread killer{[pid = on.backend_pid()] {
-                (void)waits_for(pid, "PgSleep");
-                server().stop(stop_mode::immediate);
-            }};
+            auto stopped = once_asleep(on.backend_pid(), [] { server().stop(stop_mode::immediate); });
             const error failed = co_await error_of(on.query("SELECT pg_sleep(60)"));
+            CHECK(stopped.get());
             CHECK(failed.code() == errc::connection_lost);
             CHECK_FALSE(failed.message().empty());
         },
@@ -200,7 +196,7 @@ TEST_CASE("a session is closed once it has left the server's list") {
         boost::asio::io_context context;
         lone_connection on{open_session(context.get_executor(), server().url())};
         plain_connection observer{server().url()};
-        const auto asked = "SELECT count(*) FROM pg_stat_activity WHERE pid = " + std::to_string(on.backend_pid());
+        const auto asked = count_of_session(on.backend_pid());
         CHECK(observer.count(asked) == 1);
         std::size_t left = 1;
         on.session().close(pool_errc::closed, [&] { left = observer.count(asked); });

@@ -152,11 +152,11 @@ TEST_CASE("TO-9: a statement that ends just then ends once, and nothing hits the
 
 TEST_CASE("TO-9: a user's cancellation is not called a time-out") {
     with_connection([](lone_connection& on) -> awaitable<void> {
-        std::jthread other{[pid = on.backend_pid()] {
-            (void)waits_for(pid, "PgSleep");
+        auto cancelled = once_asleep(on.backend_pid(), [pid = on.backend_pid()] {
             scalar(server().url(), "SELECT pg_cancel_backend(" + std::to_string(pid) + ")");
-        }};
+        });
         const error failed = co_await timed_out(on, 60s, "SELECT pg_sleep(60)");
+        CHECK(cancelled.get());
         CHECK(failed.code() == sqlstate::query_canceled);
     });
 }

@@ -8,7 +8,7 @@
 #include <boost/asio.hpp>
 
 #include <atomic>
-#include <memory>
+#include <deque>
 #include <random>
 #include <vector>
 
@@ -97,17 +97,15 @@ TEST_CASE(
     auto settings = fixture::settings("history", {.min = connections, .max = connections});
     pool pool{context.get_executor(), settings};
     event_counter moments;
-    std::vector<std::unique_ptr<caller>> all;
+    std::deque<caller> all;
     std::atomic<std::size_t> busy{callers};
     run(
         context,
         [&]() -> asio::awaitable<void> {
             co_await pool.start();
             for (std::size_t i = 0; i < callers; ++i) {
-                all.push_back(std::make_unique<caller>(context, i + 1));
-            }
-            for (auto& who : all) {
-                asio::co_spawn(who->home, keep_calling(pool, *who, moments, busy), asio::detached);
+                caller& who = all.emplace_back(context, i + 1);
+                asio::co_spawn(who.home, keep_calling(pool, who, moments, busy), asio::detached);
             }
             while (busy > 0) {
                 co_await pause(2ms);
@@ -117,16 +115,16 @@ TEST_CASE(
         threads);
     std::vector<leasing> seen;
     std::size_t granted = 0;
-    for (const auto& who : all) {
-        CHECK(who->ends == calls_of_each);
-        for (const leasing& one : who->seen) {
+    for (const caller& who : all) {
+        CHECK(who.ends == calls_of_each);
+        for (const leasing& one : who.seen) {
             granted += one.session != 0 ? 1 : 0;
             seen.push_back(one);
         }
     }
     const pool_counts now = pool.stats();
     WARN("SA-6: " << seen.size() << " calls, " << granted << " granted, " << now.granted << " of them after waiting");
-    CHECK(contradiction_in(seen, connections).empty());
+    CHECK(contradiction_in(seen, connections) == "");
     CHECK(granted > seen.size() / 2);
     CHECK(granted < seen.size());
     CHECK(now.granted > 0);

@@ -82,7 +82,8 @@ std::string notice_response(const report& says) { return framed('N', fields_of(s
 std::string row_description(std::size_t columns, type of, bool binary) {
     std::string body = int2(columns);
     for (std::size_t i = 1; i <= columns; ++i) {
-        // Name, table and column (none), type, size (any), modifier (none), format.
+        // Name (not "c" + …: g++ 12 warns falsely of it at -O3), table and column (none), type, size (any), modifier (none),
+        // format.
         body += text(std::string{"c"} + std::to_string(i)) + int4(0) + int2(0) + int4(static_cast<std::uint32_t>(of)) +
                 int2(0xFFFF) + int4(0xFFFF'FFFF) + int2(binary ? 1 : 0);
     }
