@@ -19,7 +19,7 @@ constexpr const char* name_in_child = "of the parent process";  // its own is be
 /// A coroutine in the queue: a part of `acquire_from`'s frame.
 struct sleeping_acquire final : acquire_operation {
     sleeping_acquire(std::shared_ptr<pool_impl> from, acquire_options options)
-        : acquire_operation{of_coroutines},
+        : acquire_operation{kind::coroutine},
           pool{std::move(from)} {
         pool->prepare(*this, options);
     }
@@ -60,13 +60,6 @@ struct sleeping_acquire final : acquire_operation {
 
     const std::shared_ptr<pool_impl> pool;  // the pool object may go away while we wait
     suspension sleeper;
-
-    static const kind of_coroutines;
-};
-
-constinit const acquire_operation::kind sleeping_acquire::of_coroutines{
-    .tell = [](acquire_operation& op) { static_cast<sleeping_acquire&>(op).sleeper.post(); },
-    .drop = [](acquire_operation& op) noexcept { static_cast<sleeping_acquire&>(op).sleeper.drop(); },
 };
 
 /// A callback in the queue: a block of its own, from the handler's allocator.
@@ -76,7 +69,7 @@ struct waiting_callback final : acquire_operation {
 
     waiting_callback(std::shared_ptr<pool_impl> from, acquire_handler whom, acquire_options options,
                      source_location from_where, diagnostics* into)
-        : acquire_operation{of_callbacks},
+        : acquire_operation{kind::callback},
           pool{std::move(from)},
           handler{std::move(whom)},
           executor{asio::prefer(asio::get_associated_executor(handler, pool->executor()),
@@ -170,16 +163,25 @@ struct waiting_callback final : acquire_operation {
     asio::any_completion_executor executor;  // keeps its context's run() busy meanwhile
     diagnostics* story;
     source_location where;
-
-    static const kind of_callbacks;
-};
-
-constinit const acquire_operation::kind waiting_callback::of_callbacks{
-    .tell = [](acquire_operation& op) { waiting_callback::post(static_cast<waiting_callback&>(op)); },
-    .drop = [](acquire_operation& op) noexcept { waiting_callback::destroy(static_cast<waiting_callback&>(op)); },
 };
 
 }  // namespace
+
+void acquire_operation::tell() {
+    if (caller == kind::coroutine) {
+        static_cast<sleeping_acquire&>(*this).sleeper.post();
+    } else {
+        waiting_callback::post(static_cast<waiting_callback&>(*this));
+    }
+}
+
+void acquire_operation::drop() noexcept {
+    if (caller == kind::coroutine) {
+        static_cast<sleeping_acquire&>(*this).sleeper.drop();
+    } else {
+        waiting_callback::destroy(static_cast<waiting_callback&>(*this));
+    }
+}
 
 pool_errc reason_of(core::outcome how) noexcept {
     switch (how) {
@@ -216,7 +218,7 @@ asio::awaitable<lease> acquire_from(const std::shared_ptr<pool_impl>& impl, acqu
         throw acquire_error{pool_errc::closed, name_in_child, {}, {}, nullptr};
     }
     sleeping_acquire op{impl, options};
-    co_await op.sleeper.until([&op] { op.begin(); });
+    co_await suspension::until<&sleeping_acquire::sleeper, &sleeping_acquire::begin>(op);
     if (op.result != core::outcome::granted) {
         op.refuse();
     }

@@ -5,31 +5,39 @@
 #include <trunkline/error.hpp>
 #include <trunkline/source_location.hpp>
 
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+#include <boost/smart_ptr/intrusive_ref_counter.hpp>
+
 #include <memory>
+#include <utility>
 
 namespace trunkline::detail {
 
 /// What those who got no connection in one event are told: shared, because they may be ten thousand.
-struct refusal {
+struct refusal : boost::intrusive_ref_counter<refusal> {
+    refusal(const pool_counts& now, std::shared_ptr<const connect_failure> failure)
+        : counts{now},
+          last{std::move(failure)} {}
+
     pool_counts counts;
     std::shared_ptr<const connect_failure> last;
 };
 
-/// A caller in the queue, whatever resumes it. It lives in the caller's own state until it has been told.
+/// A caller in the queue, whatever resumes it. It lives in the caller's own state until it has been told; ten thousand
+/// of them are why each byte counts.
 struct acquire_operation : core::waiter {
-    /// How a kind of caller is told.
-    struct kind {
-        /// Tells the caller, by posting; called exactly once, under no lock, when `result` is known. It must not touch
-        /// the operation once the post is on its way.
-        void (*tell)(acquire_operation&);
-        /// Lets go of the caller without telling: its execution context is going away.
-        void (*drop)(acquire_operation&) noexcept;
-    };
+    enum class kind : unsigned char { coroutine, callback };
 
-    explicit acquire_operation(const kind& which) noexcept : caller{which} {}
+    explicit acquire_operation(kind which) noexcept : caller{which} {}
 
-    const kind& caller;
-    std::shared_ptr<const refusal> why;  ///< unless granted
+    /// Tells the caller, by posting; called exactly once, under no lock, when `result` is known. The operation may be
+    /// gone when it returns.
+    void tell();
+    /// Lets go of the caller without telling: its execution context is going away.
+    void drop() noexcept;
+
+    const kind caller;
+    boost::intrusive_ptr<const refusal> why;  ///< unless granted
 };
 
 /// The error of an outcome. For `granted`, none.

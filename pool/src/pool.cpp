@@ -37,6 +37,8 @@ asio::awaitable<void> pool::start() {
     }
 }
 
+asio::awaitable<lease> pool::acquire(source_location where) { return detail::acquire_from(impl_, {}, where); }
+
 asio::awaitable<lease> pool::acquire(acquire_options options, source_location where) {
     return detail::acquire_from(impl_, options, where);
 }

@@ -59,17 +59,17 @@ void pool_impl::carry_out(core::actions& decided) {
 }
 
 void pool_impl::tell(core::waiter_list& settled) {
-    std::shared_ptr<const refusal> why;
+    boost::intrusive_ptr<const refusal> why;
     while (!settled.empty()) {
         auto& op = static_cast<acquire_operation&>(settled.front());
         settled.pop_front();
         if (op.result != core::outcome::granted) {
             if (!why) {
-                why = std::make_shared<const refusal>(refusal{machine_.counts(), last_connect_error()});
+                why = new refusal{machine_.counts(), last_connect_error()};
             }
             op.why = why;
         }
-        op.caller.tell(op);  // `op` may be gone when this returns
+        op.tell();  // `op` may be gone when this returns
     }
 }
 

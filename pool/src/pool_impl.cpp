@@ -289,7 +289,7 @@ void pool_impl::shutdown() noexcept {
     while (!decided.settled.empty()) {
         auto& op = static_cast<acquire_operation&>(decided.settled.front());
         decided.settled.pop_front();
-        op.caller.drop(op);
+        op.drop();
     }
     std::vector<completion> dropped;
     const std::lock_guard lock{state_mutex_};

@@ -125,8 +125,8 @@ public:
     /// `operation_aborted` when cancelled (total cancellation: a caller who is told so has no connection). With a free
     /// connection it does not suspend, allocate, read a clock or enter the kernel.
     /// `where` is for `holders()` and the report of a leak.
-    boost::asio::awaitable<lease> acquire(acquire_options options = {},
-                                          source_location where = source_location::current());
+    boost::asio::awaitable<lease> acquire(source_location where = source_location::current());
+    boost::asio::awaitable<lease> acquire(acquire_options options, source_location where = source_location::current());
 
     /// A free connection if there is one and nobody waits, else nothing.
     std::optional<lease> try_acquire(source_location where = source_location::current()) noexcept;

@@ -47,6 +47,17 @@ public:
             boost::asio::deferred, start);
     }
 
+    /// The same for a suspension that is a part of `owner`, whose `Start` is called: one pointer in the frame.
+    template <auto Sleeper, auto Start, typename Owner>
+    static auto until(Owner& owner) {
+        return boost::asio::async_initiate<const boost::asio::deferred_t&, void()>(
+            [&owner](auto handler) {
+                (owner.*Sleeper).hold(std::move(handler));
+                (owner.*Start)();
+            },
+            boost::asio::deferred);
+    }
+
     /// Whether a coroutine sleeps here.
     [[nodiscard]] bool holds_handler() const noexcept { return functions_ != nullptr; }
     /// Where the coroutine runs.
