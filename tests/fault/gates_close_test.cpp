@@ -1,9 +1,5 @@
 #include "gates_stage.hpp"
 #include "support/catch.hpp"
-#include "support/fault_proxy.hpp"
-
-#include <optional>
-#include <string>
 
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
@@ -20,19 +16,26 @@ asio::awaitable<void> query(stage& on) {
     co_await mine->query("SELECT 1");
 }
 
-asio::awaitable<void> close(stage& on) { co_await on.lines->close(50ms); }
+asio::awaitable<void> close_pool(stage& on) {
+    on.reached = true;
+    co_await on.lines->close(50ms);
+}
+
+asio::awaitable<void> start(stage& on) { co_await on.lines->start(); }
+
+asio::awaitable<void> leave_a_transaction(stage& on) {
+    auto mine = co_await on.lines->acquire();
+    co_await mine->query("BEGIN");
+    on.server.hold_answers();
+}
 
 asio::awaitable<hook_outcome> ask(connection& c) {
     co_await c.query("SELECT 'hook'");
     co_return hook_outcome::keep;
 }
 
-std::string url_through(const fault_proxy& between) {
-    return "postgresql://somebody@127.0.0.1:" + std::to_string(between.port()) + "/anything?sslmode=disable";
-}
-
 void close_now(stage& at) {
-    at.play(close);
+    at.play(close_pool);
     REQUIRE(at.drive([&] { return at.lines->state() == pool_state::closed; }));
 }
 
@@ -47,6 +50,7 @@ TEST_CASE("SA-2: whoever closes while others wait and hold can be ended at any m
                      close_now(at);
                  }};
     holding.closes = true;
+    holding.cancellation = heed::never;
     pass(holding);
 }
 
@@ -59,29 +63,26 @@ TEST_CASE("SA-2: whoever closes while a query is under way can be ended at any m
                   close_now(at);
               }};
     busy.closes = true;
+    busy.cancellation = heed::never;
     pass(busy);
 }
 
 TEST_CASE("SA-2: whoever waits for the server's last word can be ended at any moment") {
-    std::optional<fault_proxy> between;  // a server cannot keep quiet about the end of its socket
-    gate goodbye{.name = "goodbye", .reach = [&](stage& at, reply) {
-                     between.emplace(at.server.port());
-                     auto through = at.lines->settings();
-                     through.connect.url = url_through(*between);
-                     at.lines->reconfigure(through);
+    gate goodbye{.name = "goodbye", .reach = [](stage& at, reply) {
                      at.warm_up();
-                     between->set({.to_client = {.stopped = true}});
+                     at.line->set({.to_client = {.stopped = true}});  // a server cannot keep quiet about its own end
                      close_now(at);
                      REQUIRE(at.drive([&] { return at.lines->stats().closing == 1; }));
                  }};
-    goodbye.answer = [&](stage&, reply how) {
+    goodbye.answer = [](stage& at, reply how) {
         if (how == reply::ok) {
-            between->heal();
+            at.line->heal();
         } else if (how == reply::fail) {
-            between->end_all(proxy_end::reset);
+            at.line->end_all(proxy_end::reset);
         }
     };
-    goodbye.closes = true;
+    goodbye.by_proxy = goodbye.closes = true;
+    goodbye.cancellation = heed::never;
     pass(goodbye);
 }
 
@@ -94,6 +95,7 @@ TEST_CASE("SA-2: whoever waits for the hook before the goodbye can be ended at a
                   }};
     farewell.hooks.before_close = ask;
     farewell.closes = true;
+    farewell.cancellation = heed::never;
     pass(farewell);
 }
 
@@ -105,5 +107,49 @@ TEST_CASE("SA-2: whoever closes while a dial is under way can be ended at any mo
                      close_now(at);
                  }};
     dialing.closes = true;
+    dialing.cancellation = heed::never;
     pass(dialing);
+}
+
+TEST_CASE("SA-2: whoever closes while a connection is being mended can be ended at any moment") {
+    gate mending{.name = "mend", .reach = [](stage& at, reply) {
+                     at.play_aside(leave_a_transaction);
+                     REQUIRE(at.drive([&] { return at.frames() == 0 && at.server.count().statements == 2; }));
+                     close_now(at);
+                 }};
+    mending.closes = true;
+    mending.cancellation = heed::never;
+    pass(mending);
+}
+
+TEST_CASE("SA-2: whoever closes while another warms up can be ended at any moment") {
+    gate warming{.name = "start", .reach = [](stage& at, reply how) {
+                     at.server.greet_next(how == reply::ok ? greeting{.delay = 20ms} : silent());
+                     at.play_aside(start);
+                     REQUIRE(at.drive([&] { return at.server.count().sessions == 1; }));
+                     close_now(at);
+                 }};
+    warming.settings = [](pool_settings& by) { by.size.min = 1; };
+    warming.closes = true;
+    warming.cancellation = heed::never;
+    pass(warming);
+}
+
+TEST_CASE("SA-2: whoever has closed and has not resumed can be ended at any moment") {
+    gate closed{.name = "closed", .reach = [](stage& at, reply) {
+                    at.play(close_pool);
+                    REQUIRE(at.drive_callers([&] { return at.reached; }));
+                }};
+    closed.closes = true;
+    closed.cancellation = heed::never;
+    pass(closed);
+
+    closed.name = "closed, on its way home";
+    closed.told = true;
+    closed.reach = [before = closed.reach](stage& at, reply how) {
+        before(at, how);
+        at.home->restart();
+        at.home->poll_one();
+    };
+    pass(closed);
 }

@@ -1,6 +1,8 @@
 #include "gates_stage.hpp"
 #include "support/catch.hpp"
 
+#include <string>
+
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 using namespace trunkline;
@@ -32,6 +34,26 @@ asio::awaitable<void> leave_a_running_one(stage& on) {
     on.server.hold_answers();
     co_await mine->query({.timeout = 10ms}, "SELECT 'long'");
 }
+
+asio::awaitable<void> query_what_is_held(stage& on) { co_await on.held.front()->query("SELECT 1"); }
+
+asio::awaitable<void> discard_one(stage& on) {
+    auto mine = co_await on.lines->acquire();
+    mine.discard();
+}
+
+/// Answers neither a statement that is given up nor the one that takes its late signal.
+void answer_nothing_to(stage& at, const std::string& sql) {
+    at.server.answer_with([sql](const received_statement& what) {
+        return what.text.empty() || what.text == sql ? sends_back("", afterwards::serve) : one_row(1);
+    });
+}
+
+const std::string whole_answer = wire::bare('1') + wire::bare('2') + wire::row_description(1, wire::type::int4, true) +
+                                 wire::data_row({"1"}, wire::type::int4, true) + wire::command_complete("SELECT 1") +
+                                 wire::ready(wire::transaction::none);
+const std::string rest =
+    wire::bare('1') + wire::bare('2') + wire::bare('n') + wire::bare('I') + wire::ready(wire::transaction::none);
 
 asio::awaitable<hook_outcome> ask(connection& c) {
     co_await c.query("SELECT 'hook'");
@@ -81,4 +103,60 @@ TEST_CASE("SA-2: whoever waits for the hook after a return can be ended at any m
                 }};
     hooked.hooks.after_release = ask;
     pass(hooked);
+}
+
+TEST_CASE("SA-2: whoever waits for what takes a late signal can be ended at any moment") {
+    gate absorbing{.name = "absorb", .reach = [](stage& at, reply) {
+                       answer_nothing_to(at, "SELECT 'long'");
+                       at.play_aside([](stage& on) -> asio::awaitable<void> {
+                           auto mine = co_await on.lines->acquire();
+                           co_await mine->query({.timeout = 10ms}, "SELECT 'long'");
+                       });
+                       REQUIRE(at.drive([&] { return at.frames() == 0 && at.server.count().cancels == 1; }));
+                       at.server.push(whole_answer);  // the signal comes too late for it
+                       wait_for_it(at, 2);
+                   }};
+    absorbing.answer = [](stage& at, reply how) {
+        if (how == reply::ok) {
+            at.server.push(rest);
+        } else {
+            answer_all(at, how);
+        }
+    };
+    pass(absorbing);
+}
+
+TEST_CASE("SA-2: a query whose lease is returned, and whoever waits behind it, can be ended at any moment") {
+    gate taken{.name = "taken away", .reach = [](stage& at, reply) {
+                   at.warm_up();
+                   at.hold_one();
+                   at.server.hold_answers();
+                   at.play(query_what_is_held);
+                   REQUIRE(at.drive([&] { return at.server.count().statements == 1; }));
+                   at.play_aside(acquire);
+                   REQUIRE(at.drive([&] { return at.lines->stats().waiting == 1; }));
+                   at.held.clear();
+               }};
+    taken.cancellation = heed::never;  // the query has its outcome
+    pass(taken);
+}
+
+TEST_CASE("SA-2: whoever waits behind a connection that was given up can be ended at any moment") {
+    gate discarded{.name = "discarded", .reach = [](stage& at, reply) {
+                       at.warm_up();
+                       at.line->set({.to_client = {.stopped = true}}, sessions_of_proxy::open);
+                       at.play_aside(discard_one);
+                       REQUIRE(at.drive([&] { return at.lines->stats().closing == 1; }));
+                       at.play(acquire);
+                       REQUIRE(at.drive([&] { return at.lines->stats().waiting == 1; }));
+                   }};
+    discarded.answer = [](stage& at, reply how) {
+        if (how == reply::ok) {
+            at.line->heal();
+        } else if (how == reply::fail) {
+            at.line->end_all(proxy_end::reset);
+        }
+    };
+    discarded.by_proxy = true;
+    pass(discarded);
 }
