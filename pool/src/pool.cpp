@@ -7,7 +7,6 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/query.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <utility>
@@ -81,13 +80,9 @@ asio::awaitable<void> pool::close(std::chrono::milliseconds grace) {
     if (impl->is_inherited()) {
         co_return;  // the parent closes it
     }
-    if (const auto at = impl->drain(); at > std::chrono::steady_clock::now()) {
-        asio::steady_timer announced{impl->executor(), at};
-        auto quietly = asio::as_tuple(asio::deferred);
-        co_await announced.async_wait(quietly);
-    }
-    auto begin = [&impl, &grace](auto handler) {
-        impl->close(grace, detail::pool_impl::completion{std::move(handler)});
+    const auto at = impl->drain();
+    auto begin = [&impl, &at, &grace](auto handler) {
+        impl->close_at(at, grace, detail::pool_impl::completion{std::move(handler)});
     };
     auto token = asio::as_tuple(asio::deferred);
     co_await asio::async_initiate<decltype(token), void(error_code)>(begin, token);

@@ -4,6 +4,7 @@
 
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include <cassert>
 #include <random>
@@ -241,6 +242,18 @@ core::time_point pool_impl::drain() noexcept {
         return at;
     }
     return core::time_point{core::time_point::duration{first}};
+}
+
+/// One operation with the close: a coroutine that is cancelled between two operations does not reach the second.
+void pool_impl::close_at(core::time_point when, std::chrono::milliseconds grace, completion done) {
+    if (when <= std::chrono::steady_clock::now()) {
+        close(grace, std::move(done));
+        return;
+    }
+    auto announced = std::make_shared<boost::asio::steady_timer>(executor_, when);
+    announced->async_wait([self = shared_from_this(), announced, grace, done = std::move(done)](error_code) mutable {
+        self->close(grace, std::move(done));
+    });
 }
 
 void pool_impl::close(std::chrono::milliseconds grace, completion done) {

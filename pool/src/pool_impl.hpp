@@ -63,6 +63,8 @@ public:
     void close(std::chrono::milliseconds grace, completion done);
     /// The first call says that the pool is draining; gives when it is to be closed.
     core::time_point drain() noexcept;
+    /// `close` when that time has come.
+    void close_at(core::time_point when, std::chrono::milliseconds grace, completion done);
     /// The pool object goes away.
     void abandon() noexcept;
     /// The execution context goes away: drops waiters and sessions without telling anybody.

@@ -135,6 +135,29 @@ TEST_CASE("SA-2: whoever closes while another warms up can be ended at any momen
     pass(warming);
 }
 
+TEST_CASE("SA-2: whoever has announced a close, and whoever waits meanwhile, can be ended at any moment") {
+    gate draining{.name = "draining", .reach = [](stage& at, reply) {
+                      at.warm_up();
+                      at.hold_one();
+                      at.play_aside(acquire);
+                      at.play(close_pool);
+                      REQUIRE(at.drive(
+                          [&] { return at.lines->state() == pool_state::draining && at.lines->stats().waiting == 1; }));
+                  }};
+    draining.answer = [](stage& at, reply how) {
+        if (how == reply::fail) {
+            at.server.end(afterwards::close);
+        }
+        if (how != reply::hang) {
+            at.held.clear();
+        }
+    };
+    draining.settings = [](pool_settings& by) { by.close.preclose_delay = 50ms; };
+    draining.closes = true;
+    draining.cancellation = heed::never;
+    pass(draining);
+}
+
 TEST_CASE("SA-2: whoever has closed and has not resumed can be ended at any moment") {
     gate closed{.name = "closed", .reach = [](stage& at, reply) {
                     at.play(close_pool);
