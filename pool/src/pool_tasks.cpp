@@ -161,7 +161,14 @@ void pool_impl::on_errand_dropped(pooled_connection& c) noexcept {
     }
 }
 
-void pool_impl::on_hook_dropped(pooled_connection& c) noexcept { on_errand_dropped(c); }
+void pool_impl::on_hook_dropped(pooled_connection& c) noexcept {
+    std::shared_ptr<hook_run> run;  // its strand must not outlive the context, and the pool may
+    {
+        const guarded_machine::entry core{machine_};
+        run = std::move(c.hook);
+    }
+    on_errand_dropped(c);
+}
 
 void pool_impl::take_server_limits(const result& rows) {
     const auto wanted = settings()->size.automatic;
