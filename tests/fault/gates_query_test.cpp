@@ -19,10 +19,10 @@ asio::awaitable<void> query(stage& on) {
 
 asio::awaitable<void> query_the_pool(stage& on) { co_await on.lines->query("SELECT 1"); }
 
-/// More than all the buffers between here and the server have room for.
+/// More than the buffers between here and the proxy have room for: 4 MiB here (net.ipv4.tcp_wmem), 64 KiB there.
 asio::awaitable<void> query_at_length(stage& on) {
     auto mine = co_await on.lines->acquire();
-    const std::string sql = "SELECT '" + std::string(std::size_t{1} << 24, 'x') + "'";
+    const std::string sql = "SELECT '" + std::string(std::size_t{6} << 20, 'x') + "'";
     on.reached = true;
     co_await mine->query(sql);
 }

@@ -45,7 +45,7 @@ std::string url_of(std::uint16_t port) {
     return "postgresql://somebody@127.0.0.1:" + std::to_string(port) + "/anything?sslmode=disable&gssencmode=disable";
 }
 
-pool_settings settings_for(std::uint16_t port) {
+pool_settings settings_for(std::uint16_t port, std::chrono::milliseconds patience) {
     pool_settings settings;
     settings.name = "gates";
     settings.size = {.min = 0, .max = 1};
@@ -55,9 +55,9 @@ pool_settings settings_for(std::uint16_t port) {
     settings.connect.backoff_max = 20ms;
     settings.connect.anticipation = 0ms;
     settings.recovery.fail_fast_after.reset();
-    settings.acquire.timeout = 500ms;
+    settings.acquire.timeout = patience;
     settings.validation.timeout = 100ms;
-    settings.query.timeout = 300ms;
+    settings.query.timeout = patience;
     settings.query.server_timeout = false;
     settings.query.cancel_timeout = 100ms;
     settings.lifetime.rollback_timeout = 100ms;
@@ -109,14 +109,16 @@ struct stage::actor {
     }
 };
 
-stage::stage(const gate& at, callers where) {
-    if (where == callers::away) {
+stage::stage(const gate& at, const variant& how) {
+    if (how.where == callers::away) {
         away.emplace(1);
     }
     if (at.by_proxy) {
         line.emplace(server.port());
     }
-    auto settings = settings_for(line ? line->port() : server.port());
+    // Who is to hear of a cancellation must not meet a time-out first, however slow the machine.
+    const bool hears = how.end == ending::cancelled && at.cancellation == heed::always;
+    auto settings = settings_for(line ? line->port() : server.port(), hears ? 20s : 300ms);
     if (at.settings) {
         at.settings(settings);
     }
@@ -301,7 +303,7 @@ void pass_one(const gate& at, const variant& how) {
     const auto descriptors = open_descriptors();
     std::weak_ptr<void> remains;
     {
-        stage on{at, how.where};
+        stage on{at, how};
         remains = on.remains();
         at.reach(on, how.server);
         const auto answer = at.answer ? at.answer : answer_all;

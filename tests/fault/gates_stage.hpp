@@ -83,7 +83,7 @@ public:
     /// What a coroutine of a test does; everything that it needs belongs to the stage.
     using part = std::function<boost::asio::awaitable<void>(stage&)>;
 
-    stage(const gate& at, callers where);
+    stage(const gate& at, const variant& how);
     stage(const stage&) = delete;
     stage& operator=(const stage&) = delete;
     ~stage();

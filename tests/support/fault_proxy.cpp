@@ -190,6 +190,9 @@ void fault_proxy::accept_all() {
     int client = -1;
     while ((client = ::accept4(listener_.listener(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
         ++ended_.accepted;
+        // Else the kernel takes up to net.ipv4.tcp_rmem's most, tens of MiB on some machines, for a line that is stopped.
+        constexpr int receive_buffer = 64 << 10;
+        ::setsockopt(client, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof(receive_buffer));
         if (door_ == proxy_door::open) {
             sessions_.emplace_back(client, target_, next_faults_.empty() ? faults_ : next_faults_.front());
             if (!next_faults_.empty()) {
