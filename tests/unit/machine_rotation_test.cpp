@@ -96,6 +96,46 @@ TEST_CASE("LC-3: in a full pool SZ-1 wins: one idle connection leaves first") {
     CHECK(d.dialed().size() == 1);
 }
 
+TEST_CASE("LC-3: after each replacement nobody else goes for nineteen times as long, a second at most") {
+    const auto full = GENERATE(false, true);
+    const auto took = GENERATE(40ms, 5'000ms);
+    machine_driver d{{.max = full ? 3U : 4U, .idle_timeout = 0ms, .max_lifetime = 0ms}};
+    const auto s = d.idle(3);
+    d.rotate();
+    for (std::size_t i = 0; i < 2; ++i) {
+        if (full) {
+            CHECK(d.closed_only(*s[i], leave_reason::retired));
+            d.end(*s[i]);
+        }
+        REQUIRE(d.dialed().size() == 1);
+        auto* const coming = d.dialed().front();
+        CHECK(d.pass_until(d.now + took).empty());
+        d.open(*coming);
+        if (!full) {
+            CHECK(d.closed_only(*s[i], leave_reason::retired));
+            d.end(*s[i]);
+        }
+        CHECK(d.commands.empty());
+        const auto rest = std::min<std::chrono::nanoseconds>(19 * took, 1s);
+        CHECK(d.pass_until(d.now + rest - 1ns).empty());
+        CHECK(d.pass_until(d.now + 1ns).size() == 1);
+    }
+    CHECK(d.numbers().retired.value() == (full ? 3 : 2));
+}
+
+TEST_CASE("LC-3: whoever asks for a rotation during such a rest is served at once") {
+    machine_driver d{{.max = 3, .idle_timeout = 0ms, .max_lifetime = 0ms}};
+    const auto s = d.idle(2);
+    d.rotate();
+    auto* const first = d.dialed().front();
+    d.pass_until(d.now + 40ms);
+    d.open(*first);
+    d.end(*s[0]);
+    CHECK(d.commands.empty());
+    d.rotate();
+    CHECK(d.dialed().size() == 1);
+}
+
 TEST_CASE(
     "LC-3: in a full and busy pool whichever comes back first makes way, and a lease that never ends stops nobody") {
     machine_driver d{{.max = 3}};

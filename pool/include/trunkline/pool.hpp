@@ -174,7 +174,7 @@ public:
     void reconfigure(pool_settings settings);
 
     /// Replaces every connection when it is free, one after another, so that callers notice nothing: the new one is open
-    /// before the old one leaves if `size.max` has room; else one leaves first.
+    /// before the old one leaves if `size.max` has room. After each one it rests, a second at most: 50 take up to a minute.
     void rotate();
 
     /// Closes every connection: idle ones now, lent ones when they come back.

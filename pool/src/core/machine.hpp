@@ -181,6 +181,7 @@ private:
     void step_rotation(actions& out);
     void step_aside(slot& s, actions& out);
     void forget_in_rotation(const slot& s) noexcept;
+    void rest_from_rotation() noexcept;
 
     limits limits_;
     dial_gate gate_{limits_};
@@ -225,6 +226,8 @@ private:
     bool owes_ = false;               // one has left first: its replacement is to be dialed
     bool coming_is_owed_ = false;     // nobody leaves for it any more
     bool replaced_ = false;           // the replacement has come: one that is due leaves as soon as it is free
+    time_point coming_since_{};       // when its dial began, as far as an event told
+    nanoseconds coming_took_{0};      // until it had come
 };
 
 }  // namespace trunkline::core

@@ -58,6 +58,7 @@ void machine::dial(actions& out) {
         if (has_room_ || owes_) {
             coming_ = &s;
             coming_is_owed_ = owes_;
+            coming_since_ = now_;
             has_room_ = owes_ = false;
         }
         asked_ = false;
