@@ -1,4 +1,4 @@
-#include "gates_stage.hpp"
+#include "gates_parts.hpp"
 #include "support/catch.hpp"
 
 #include <string>
@@ -12,13 +12,6 @@ using namespace trunkline::test::gates;
 namespace {
 
 constexpr std::size_t reset_statements = 7;
-
-asio::awaitable<void> acquire(stage& on) { auto mine = co_await on.lines->acquire(); }
-
-asio::awaitable<void> query(stage& on) {
-    auto mine = co_await on.lines->acquire();
-    co_await mine->query("SELECT 1");
-}
 
 /// Runs a statement, and returns the connection to a server that answers nothing more.
 stage::part leave(const char* sql) {
@@ -34,8 +27,6 @@ asio::awaitable<void> leave_a_running_one(stage& on) {
     on.server.hold_answers();
     co_await mine->query({.timeout = 10ms}, "SELECT 'long'");
 }
-
-asio::awaitable<void> query_what_is_held(stage& on) { co_await on.held.front()->query("SELECT 1"); }
 
 asio::awaitable<void> discard_one(stage& on) {
     auto mine = co_await on.lines->acquire();
@@ -54,11 +45,6 @@ const std::string whole_answer = wire::bare('1') + wire::bare('2') + wire::row_d
                                  wire::ready(wire::transaction::none);
 const std::string rest =
     wire::bare('1') + wire::bare('2') + wire::bare('n') + wire::bare('I') + wire::ready(wire::transaction::none);
-
-asio::awaitable<hook_outcome> ask(connection& c) {
-    co_await c.query("SELECT 'hook'");
-    co_return hook_outcome::keep;
-}
 
 /// Whoever comes next waits for the connection that is being mended.
 void wait_for_it(stage& at, std::size_t statements) {
@@ -116,13 +102,7 @@ TEST_CASE("SA-2: whoever waits for what takes a late signal can be ended at any 
                        at.server.push(whole_answer);  // the signal comes too late for it
                        wait_for_it(at, 2);
                    }};
-    absorbing.answer = [](stage& at, reply how) {
-        if (how == reply::ok) {
-            at.server.push(rest);
-        } else {
-            answer_all(at, how);
-        }
-    };
+    absorbing.answer = answer_with(rest);
     pass(absorbing);
 }
 
@@ -147,16 +127,9 @@ TEST_CASE("SA-2: whoever waits behind a connection that was given up can be ende
                        at.line->set({.to_client = {.stopped = true}}, sessions_of_proxy::open);
                        at.play_aside(discard_one);
                        REQUIRE(at.drive([&] { return at.lines->stats().closing == 1; }));
-                       at.play(acquire);
-                       REQUIRE(at.drive([&] { return at.lines->stats().waiting == 1; }));
+                       wait_in_queue(at, acquire);
                    }};
-    discarded.answer = [](stage& at, reply how) {
-        if (how == reply::ok) {
-            at.line->heal();
-        } else if (how == reply::fail) {
-            at.line->end_all(proxy_end::reset);
-        }
-    };
+    discarded.answer = answer_by_line;
     discarded.by_proxy = true;
     pass(discarded);
 }

@@ -331,6 +331,9 @@ void pass_one(const gate& at, const variant& how) {
 }
 
 bool exists(const gate& at, const variant& how) {
+    if (how.end == ending::none && how.which == order::reply_first) {
+        return false;  // nothing comes second: the same as the other order
+    }
     return how.end != ending::callers_destroyed || (at.told && how.where == callers::away);
 }
 

@@ -57,6 +57,7 @@ enum class ending {
     context_destroyed,  ///< the pool's; where the callers are at home, theirs too, and their coroutines with it
     callers_destroyed,  ///< the callers' io_context, and their coroutines with it; only where they wait for nothing more
 };
+/// Which of them comes first.
 enum class order { reply_first, ending_first };
 /// Whether who is at a gate hears of a cancellation there.
 enum class heed {

@@ -28,6 +28,15 @@ timespec until(proxy_flow::clock::time_point due) {
     return {static_cast<time_t>(seconds.count()), static_cast<long>((left - seconds).count())};
 }
 
+/// Of every session: else the kernel takes up to net.ipv4.tcp_rmem's most, tens of MiB on some machines, for a line that
+/// is stopped.
+void limit_receive_buffer(const tcp_port& of) {
+    constexpr int bytes = 64 << 10;
+    if (::setsockopt(of.listener(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)) != 0) {
+        throw std::system_error{errno, std::generic_category(), "setsockopt SO_RCVBUF"};
+    }
+}
+
 }  // namespace
 
 fault_proxy::fault_proxy(tcp_port listener, std::uint16_t target)
@@ -38,6 +47,7 @@ fault_proxy::fault_proxy(tcp_port listener, std::uint16_t target)
     if (wake_.get() < 0) {
         throw std::system_error{errno, std::generic_category(), "eventfd"};
     }
+    limit_receive_buffer(listener_);
     thread_ = std::thread{[this] { serve(); }};
 }
 
@@ -183,6 +193,7 @@ void fault_proxy::apply_door(proxy_door door) {
         listener_.refuse();
     } else {
         listener_.listen();
+        limit_receive_buffer(listener_);
     }
 }
 
@@ -190,9 +201,6 @@ void fault_proxy::accept_all() {
     int client = -1;
     while ((client = ::accept4(listener_.listener(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
         ++ended_.accepted;
-        // Else the kernel takes up to net.ipv4.tcp_rmem's most, tens of MiB on some machines, for a line that is stopped.
-        constexpr int receive_buffer = 64 << 10;
-        ::setsockopt(client, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof(receive_buffer));
         if (door_ == proxy_door::open) {
             sessions_.emplace_back(client, target_, next_faults_.empty() ? faults_ : next_faults_.front());
             if (!next_faults_.empty()) {

@@ -174,7 +174,8 @@ public:
     void reconfigure(pool_settings settings);
 
     /// Replaces every connection when it is free, one after another, so that callers notice nothing: the new one is open
-    /// before the old one leaves if `size.max` has room. After each one it rests, a second at most: 50 take up to a minute.
+    /// before the old one leaves if `size.max` has room; else one leaves first. After each replacement the pool rests for
+    /// nineteen times as long as that took, a second at most: fifty take up to a minute. A further call ends such a rest.
     void rotate();
 
     /// Closes every connection: idle ones now, lent ones when they come back.

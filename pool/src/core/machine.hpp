@@ -226,8 +226,7 @@ private:
     bool owes_ = false;               // one has left first: its replacement is to be dialed
     bool coming_is_owed_ = false;     // nobody leaves for it any more
     bool replaced_ = false;           // the replacement has come: one that is due leaves as soon as it is free
-    time_point coming_since_{};       // when its dial began, as far as an event told
-    nanoseconds coming_took_{0};      // until it had come
+    time_point coming_since_{};       // when the last replacement's dial began, as far as an event told
 };
 
 }  // namespace trunkline::core

@@ -37,7 +37,6 @@ void machine::join(slot& s, actions& out) {
         if (replaces) {
             coming_ = nullptr;
             replaced_ = !coming_is_owed_;
-            coming_took_ = now_ - coming_since_;
             if (!replaced_) {
                 rest_from_rotation();
             }

@@ -110,7 +110,7 @@ void machine::step_aside(slot& s, actions& out) {
 void machine::rest_from_rotation() noexcept {
     constexpr int quiet_per_replacement = 19;
     constexpr nanoseconds longest_rest = std::chrono::seconds{1};
-    const auto rest = std::min(quiet_per_replacement * coming_took_, longest_rest);
+    const auto rest = std::min(quiet_per_replacement * (now_ - coming_since_), longest_rest);
     if (rotate_from_ == never && rest.count() > 0) {
         rotate_from_ = now_ + rest;
         next_sweep_ = std::min(next_sweep_, rotate_from_);
