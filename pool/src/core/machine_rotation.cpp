@@ -105,12 +105,13 @@ void machine::step_aside(slot& s, actions& out) {
     leave(s, why, out);
 }
 
-/// A replacement is over, and nobody else goes for a while. A handshake costs both sides CPU, which whoever is served
-/// meanwhile feels: when it may take a twentieth of the time, the 99th percentile does not.
+/// A replacement is over, and nobody else goes for a while, so that the 99th percentile does not feel it. A handshake
+/// costs both sides CPU, which whoever is served meanwhile feels: it may take a twentieth of the time. A full pool is one
+/// short as well, and at 80 % load each request feels that: a hundredth.
 void machine::rest_from_rotation() noexcept {
-    constexpr int quiet_per_replacement = 19;
-    constexpr nanoseconds longest_rest = std::chrono::seconds{1};
-    const auto rest = std::min(quiet_per_replacement * (now_ - coming_since_), longest_rest);
+    const auto took = now_ - coming_since_;
+    const nanoseconds rest = coming_is_owed_ ? std::min<nanoseconds>(99 * took, std::chrono::seconds{5})
+                                             : std::min<nanoseconds>(19 * took, std::chrono::seconds{1});
     if (rotate_from_ == never && rest.count() > 0) {
         rotate_from_ = now_ + rest;
         next_sweep_ = std::min(next_sweep_, rotate_from_);
