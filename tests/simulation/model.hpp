@@ -46,6 +46,7 @@ struct line {
     phase at = phase::vacant;
     core::task doing = core::task::none;  ///< the task whose outcome counts
     bool in_task = false;                 ///< a task has yet to end, whether its outcome counts or not
+    unsigned put_off = 0;                 ///< bits of the kinds of commands that will come again, for want of memory
     bool close_told = false;              ///< while closing: the face was told to, and not only to take leave
     std::uint64_t generation = 0;
     std::uint64_t turn = 0;
@@ -69,6 +70,8 @@ struct line {
     bool lent = false;       ///< a lease holds it, even if it is closed underneath
     bool replaces = false;   ///< dialed for no other reason than to replace one
 };
+
+constexpr unsigned bit_of(core::command_kind kind) { return 1U << static_cast<unsigned>(kind); }
 
 enum class event_kind : unsigned char {
     start,
@@ -170,6 +173,7 @@ private:
 
     // model_commands.cpp
     void carry(const core::command& c, const event& e);
+    bool comes_again(const core::command& c);
     void begin_dial(core::slot& s);
     [[nodiscard]] bool may_be_doubted(const line& l) const;
     void begin_task(line& l, core::task what, const event& e);

@@ -8,7 +8,27 @@ namespace simulation {
 using core::leave_reason;
 using core::task;
 
+/// Whether it is only given out again.
+bool model::comes_again(const core::command& c) {
+    if (c.target->connection == nullptr) {
+        return false;
+    }
+    line& l = line_of(*c.target);
+    const bool leaves = c.kind == core::command_kind::close || (c.doing == task::farewell && l.doing != task::farewell);
+    if (leaves && (l.put_off & bit_of(core::command_kind::work)) != 0) {  // a task that never began is over
+        l.put_off &= ~bit_of(core::command_kind::work);
+        l.in_task = false;
+        --tasks_;
+    }
+    const bool again = (l.put_off & bit_of(c.kind)) != 0;
+    l.put_off &= ~bit_of(c.kind);
+    return again;
+}
+
 void model::carry(const core::command& c, const event& e) {
+    if (comes_again(c)) {
+        return;
+    }
     switch (c.kind) {
     case core::command_kind::dial: begin_dial(*c.target); break;
     case core::command_kind::work:

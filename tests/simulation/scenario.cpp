@@ -104,6 +104,7 @@ scenario draw_scenario(dice& d) {
     s.deaths = some(d, 50);
     s.ended_by_server = some(d, 60);
     s.hangs = some(d, 30);
+    s.starved = some(d, 30);
     s.task_fails = some(d, 40);
     s.elsewhere = some(d, 50);
     s.refusals = some(d, 30);

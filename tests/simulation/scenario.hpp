@@ -37,6 +37,7 @@ struct scenario {
     unsigned deaths = 0;             ///< sessions that die by themselves
     unsigned ended_by_server = 0;    ///< of those, the ones that the server ends because it stops
     unsigned hangs = 0;              ///< dials and tasks that are never answered
+    unsigned starved = 0;            ///< commands that the face has no memory for
     unsigned task_fails = 0;         ///< tasks that fail
     unsigned elsewhere = 0;          ///< checks that leave the connection to somebody else
     unsigned refusals = 0;           ///< checks that refuse the caller

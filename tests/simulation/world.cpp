@@ -108,17 +108,21 @@ void world::tick() {
     act({.kind = event_kind::tick, .now = now_});
 }
 
+void world::arm(core::time_point wake) {
+    if (wake < armed_) {
+        armed_ = wake;
+        later(kind::tick, std::max(armed_ - now_, std::chrono::nanoseconds{0}) +
+                              (plan_.punctual ? std::chrono::nanoseconds{0} : up_to(microseconds{20'000})));
+    }
+}
+
 void world::act(const event& e) {
     ++(e.kind == event_kind::tick ? ticks_ : steps_);
     core::actions out;
     past_.note(now_, name_of(e.kind), e.at != nullptr ? " of connection " + std::to_string(e.at->number) : "",
                e.by != nullptr ? " by client " + std::to_string(e.by->client) : "", detail_of(e));
     tell_machine(e, out);
-    if (out.wake < armed_) {
-        armed_ = out.wake;
-        later(kind::tick, std::max(armed_ - now_, std::chrono::nanoseconds{0}) +
-                              (plan_.punctual ? std::chrono::nanoseconds{0} : up_to(microseconds{20'000})));
-    }
+    arm(out.wake);
     note_decisions(out);
     model_.after(e, out, armed_);
     carry_out(out);
@@ -176,15 +180,32 @@ void world::carry_out(core::actions& out) {
         if (command.kind == core::command_kind::report_leak) {
             continue;
         }
+        if (!calm_ && dice_.chance(plan_.starved)) {
+            put_off(l, command);
+            continue;
+        }
         const auto what = command.kind == core::command_kind::dial   ? kind::dial
                           : command.kind == core::command_kind::work ? kind::work
                                                                      : kind::close;
         if (what == kind::dial) {
             session_of(l).dialing = true;
+            if (closed_) {  // it had been put off
+                later(kind::dial_aborted, up_to(plan_.carry), &l, l.serial);
+            }
         }
         const bool promptly = calm_ && what == kind::work;  // else a short time-out ends every task
         later(what, promptly ? std::chrono::nanoseconds{0} : up_to(plan_.carry), &l, l.serial);
     }
+}
+
+/// There is no memory to carry it out: the machine gives it out again.
+void world::put_off(line& l, const core::command& command) {
+    past_.note(now_, "    no memory: it is put off");
+    core::actions out;
+    machine_.put_off(command, out);
+    machine_.check();
+    l.put_off |= bit_of(command.kind);
+    arm(out.wake);
 }
 
 /// SZ-1, by the server's own count.

@@ -85,6 +85,8 @@ private:
     void act(const event& e);
     void tell_machine(const event& e, core::actions& out);
     void carry_out(core::actions& out);
+    void put_off(line& l, const core::command& command);
+    void arm(core::time_point wake);
     void check_server() const;
     void note_limits();
     void note_decisions(const core::actions& out);

@@ -70,6 +70,9 @@ public:
     /// The server has let go of a connection that was being closed.
     void closed(slot& s, time_point now, actions& out);
 
+    /// There was no memory to carry out `what`, of any kind but a report: it is given out again in a moment.
+    void put_off(const command& what, actions& out) noexcept;
+
     /// Time passes: call it at `actions::wake` or earlier.
     void tick(time_point now, actions& out);
 
@@ -126,6 +129,8 @@ private:
     void unqueue(waiter& w) noexcept;
     void settle(waiter& w, outcome how, actions& out) noexcept;
     void settle_all(outcome how, actions& out) noexcept;
+    void order(const command& what, actions& out) noexcept;
+    void order_again(actions& out) noexcept;
     void grant(slot& s, actions& out);
     [[nodiscard]] bool needs_check(const slot& s) const noexcept { return s.stale || limits_.checks_each; }
     [[nodiscard]] slot* next_idle() noexcept;
@@ -143,7 +148,7 @@ private:
     void retire_idle(actions& out);
     void serve_waiters(actions& out);
     void dial(actions& out);
-    slot& vacant_slot();
+    slot* vacant_slot() noexcept;
     [[nodiscard]] outcome in_vain() const noexcept;
     [[nodiscard]] double random_share() { return std::uniform_real_distribution<double>{0.0, 1.0}(random_); }
     void conclude(actions& out);
@@ -183,6 +188,8 @@ private:
     void forget_in_rotation(const slot& s) noexcept;
     void rest_from_rotation() noexcept;
 
+    static constexpr std::chrono::milliseconds memory_wait{20};
+
     limits limits_;
     dial_gate gate_{limits_};
     shedder shedder_;
@@ -200,11 +207,12 @@ private:
     std::uint64_t turn_ = 0;
     std::size_t lent_out_ = 0;
     std::size_t in_tasks_ = 0;
-    std::size_t checking_ = 0;         // tasks `check` whose outcome counts
-    std::size_t keeping_alive_ = 0;    // tasks `keepalive` whose outcome counts: as good as idle
-    std::size_t holders_waiting_ = 0;  // leased connections whose holder waits for another
-    bool asked_ = false;               // somebody was told that the server is down since the last dial
-    time_point pause_ends_ = never;    // no further dial for waiters beside one under way before
+    std::size_t checking_ = 0;             // tasks `check` whose outcome counts
+    std::size_t keeping_alive_ = 0;        // tasks `keepalive` whose outcome counts: as good as idle
+    std::size_t holders_waiting_ = 0;      // leased connections whose holder waits for another
+    bool asked_ = false;                   // somebody was told that the server is down since the last dial
+    time_point pause_ends_ = never;        // no further dial for waiters beside one under way before
+    time_point memory_wait_ends_ = never;  // then what was put off for want of memory is tried again
     time_point next_sweep_ = never;
     time_point warm_up_deadline_ = never;
     time_point close_deadline_ = never;

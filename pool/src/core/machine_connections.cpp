@@ -120,7 +120,7 @@ void machine::task_done(slot& s, verdict how, time_point now, actions& out) {
         }
         break;
     }
-    case task::farewell: out.commands.push_back({command_kind::close, &s, s.doomed, task::none}); break;
+    case task::farewell: order({command_kind::close, &s, s.doomed}, out); break;
     }
     conclude(out);
 }
@@ -184,7 +184,7 @@ void machine::on_overdue(slot& s, actions& out) {
     case task::check:
     case task::keepalive: leave(s, leave_reason::invalid, out); break;
     case task::clean: leave(s, leave_reason::discarded, out); break;
-    case task::farewell: out.commands.push_back({command_kind::close, &s, s.doomed, task::none}); break;
+    case task::farewell: order({command_kind::close, &s, s.doomed}, out); break;
     }
 }
 
@@ -208,6 +208,9 @@ void machine::tick(time_point now, actions& out) {
     }
     if (pause_ends_ <= now) {
         pause_ends_ = never;
+    }
+    if (memory_wait_ends_ <= now) {
+        order_again(out);
     }
     if (next_sweep_ <= now) {
         sweep(now, out);

@@ -2,16 +2,23 @@
 #include "machine.hpp"
 
 #include <algorithm>
+#include <new>
 
 namespace trunkline::core {
 
-slot& machine::vacant_slot() {
+/// Null: there is no memory for one, and `tick` will try again.
+slot* machine::vacant_slot() noexcept {
     if (vacant_.empty()) {
-        return slots_.emplace_back();
+        try {
+            return &slots_.emplace_back();
+        } catch (const std::bad_alloc&) {
+            memory_wait_ends_ = after(now_, memory_wait);
+            return nullptr;
+        }
     }
     slot& s = vacant_.front();
     vacant_.pop_front();
-    return s;
+    return &s;
 }
 
 /// Idle connections and waiters exist together only while as many checks are under way as anybody waits.
@@ -48,7 +55,11 @@ void machine::dial(actions& out) {
         .knock = asked_ && gate_.is_probing() && numbers_.connecting.value() == 0,
     });
     for (; wanted > 0; --wanted) {
-        slot& s = vacant_slot();
+        slot* const taken = vacant_slot();
+        if (taken == nullptr) {
+            return;
+        }
+        slot& s = *taken;
         s.generation = generation_;
         s.turn = turn_;
         s.opened_at = s.retire_at = s.idle_since = s.alive_at = s.leased_since = never;
@@ -67,7 +78,7 @@ void machine::dial(actions& out) {
         }
         move(s, slot_state::connecting);
         ++numbers_.dials;
-        out.commands.push_back({command_kind::dial, &s});
+        order({command_kind::dial, &s}, out);
     }
 }
 

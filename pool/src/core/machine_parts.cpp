@@ -3,8 +3,16 @@
 
 #include <algorithm>
 #include <cassert>
+#include <new>
+#include <utility>
 
 namespace trunkline::core {
+
+namespace {
+
+constexpr std::size_t index_of(command_kind kind) noexcept { return static_cast<std::size_t>(kind); }
+
+}  // namespace
 
 void machine::tell_time(time_point now) noexcept {
     if (now != never && now > now_) {
@@ -92,6 +100,35 @@ void machine::settle_all(outcome how, actions& out) noexcept {
     }
 }
 
+/// A slot whose command were forgotten would be lost, and so without memory it keeps the command itself.
+void machine::order(const command& what, actions& out) noexcept {
+    try {
+        out.commands.push_back(what);
+    } catch (const std::bad_alloc&) {
+        put_off(what, out);
+    }
+}
+
+void machine::put_off(const command& what, actions& out) noexcept {
+    if (what.kind != command_kind::report_leak) {
+        what.target->put_off.set(index_of(what.kind));
+        memory_wait_ends_ = after(now_, memory_wait);
+        out.wake = next_wake();
+    }
+}
+
+void machine::order_again(actions& out) noexcept {
+    memory_wait_ends_ = never;
+    for (slot& s : slots_) {
+        const auto kinds = std::exchange(s.put_off, {});
+        for (const auto kind : {command_kind::dial, command_kind::work, command_kind::close}) {
+            if (kinds.test(index_of(kind))) {
+                order({kind, &s, s.doomed, s.doing}, out);
+            }
+        }
+    }
+}
+
 /// Why whoever waits, or comes, waits in vain.
 outcome machine::in_vain() const noexcept {
     switch (gate_.cause()) {
@@ -161,7 +198,7 @@ void machine::begin(slot& s, task what, std::chrono::milliseconds timeout, actio
     s.in_task = true;
     ++in_tasks_;
     tasks_.insert(s);
-    out.commands.push_back({command_kind::work, &s, leave_reason::none, what});
+    order({command_kind::work, &s, leave_reason::none, what}, out);
 }
 
 /// From now on its outcome does not count.
@@ -170,6 +207,11 @@ void machine::end_task(slot& s) noexcept {
     checking_ -= s.doing == task::check ? 1 : 0;
     keeping_alive_ -= s.doing == task::keepalive ? 1 : 0;
     s.doing = task::none;
+    if (s.put_off.test(index_of(command_kind::work))) {  // it never began, so nobody will tell its end
+        s.put_off.reset(index_of(command_kind::work));
+        s.in_task = false;
+        --in_tasks_;
+    }
 }
 
 void machine::count_leaving(leave_reason why) noexcept {
@@ -204,7 +246,7 @@ void machine::leave(slot& s, leave_reason why, actions& out) {
     if (limits_.says_farewell && can_talk && !s.lent_out && !s.in_task) {
         begin(s, task::farewell, limits_.farewell_timeout, out);
     } else {
-        out.commands.push_back({command_kind::close, &s, why, task::none});
+        order({command_kind::close, &s, why}, out);
     }
 }
 
@@ -252,7 +294,7 @@ void machine::retire_idle(actions& out) {
 }
 
 time_point machine::next_wake() const noexcept {
-    auto next = std::min({gate_.opens(), next_sweep_, close_deadline_, pause_ends_});
+    auto next = std::min({gate_.opens(), next_sweep_, close_deadline_, pause_ends_, memory_wait_ends_});
     if (!held_) {
         next = std::min(next, queue_.first_deadline());
     }

@@ -46,7 +46,7 @@ time_point machine::look_at_lease(slot& s, time_point now, actions& out) {
         if (due <= now) {
             s.reported = true;
             ++numbers_.leaks;
-            out.commands.push_back({command_kind::report_leak, &s});
+            order({command_kind::report_leak, &s}, out);
         } else {
             next = due;
         }

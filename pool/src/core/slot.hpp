@@ -5,6 +5,7 @@
 #include <boost/intrusive/list.hpp>
 #include <boost/intrusive/set.hpp>
 
+#include <bitset>
 #include <cstdint>
 
 namespace trunkline::core {
@@ -66,10 +67,11 @@ struct slot {
     slot_state state = slot_state::vacant;
     leave_reason doomed = leave_reason::none;  ///< leased, and to be closed when it comes back
     task doing = task::none;
-    bool stale = false;     ///< idle for so long, or so suspect, that it is checked before it is lent
-    bool reported = false;  ///< its lease, as a leak
-    bool lent_out = false;  ///< a lease holds it, even if it is being closed underneath
-    bool in_task = false;   ///< a task holds it, even if its outcome no longer counts
+    bool stale = false;      ///< idle for so long, or so suspect, that it is checked before it is lent
+    bool reported = false;   ///< its lease, as a leak
+    bool lent_out = false;   ///< a lease holds it, even if it is being closed underneath
+    bool in_task = false;    ///< a task holds it, even if its outcome no longer counts
+    std::bitset<4> put_off;  ///< commands that there was no memory for, by their kind
 };
 
 using slot_list =
