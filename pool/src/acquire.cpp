@@ -1,12 +1,16 @@
 #include "acquire.hpp"
 
 #include "pool_impl.hpp"
+#include "resumption/handler_room.hpp"
 #include "resumption/suspension.hpp"
 
 #include <boost/asio/any_completion_executor.hpp>
 #include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <new>
 
 namespace trunkline::detail {
 
@@ -15,6 +19,11 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr const char* name_in_child = "of the parent process";  // its own is behind a lock
+
+asio::io_context* context_of(const asio::any_completion_executor& executor) noexcept {
+    const auto* const known = executor.target<asio::io_context::executor_type>();
+    return known == nullptr ? nullptr : &known->context();
+}
 
 /// A coroutine in the queue: a part of `acquire_from`'s frame.
 struct sleeping_acquire final : acquire_operation {
@@ -30,14 +39,20 @@ struct sleeping_acquire final : acquire_operation {
         }
     }
 
-    void begin() {
-        if (auto slot = sleeper.slot(); slot.is_connected()) {
-            // Emitted on the coroutine's own executor, so that it cannot meet the wake-up; it may meet the grant, and
-            // then the core finds `this` settled.
-            slot.assign([this](asio::cancellation_type) {
-                const auto keep = pool;  // `this` may be gone before `cancel` returns
-                keep->cancel(*this);
-            });
+    /// Nothing is thrown from here: the coroutine sleeps already.
+    void begin() noexcept {
+        try {
+            if (auto slot = sleeper.slot(); slot.is_connected()) {
+                // Emitted on the coroutine's own executor, so that it cannot meet the wake-up; it may meet the grant,
+                // and then the core finds `this` settled.
+                slot.assign([this](asio::cancellation_type) {
+                    const auto keep = pool;  // `this` may be gone before `cancel` returns
+                    keep->cancel(*this);
+                });
+            }
+        } catch (const std::bad_alloc&) {  // it could not be cancelled, and so it does not wait
+            sleeper.try_post();
+            return;
         }
         const auto keep = pool;  // `this` may be gone before `wait` returns
         keep->wait(*this);
@@ -50,12 +65,15 @@ struct sleeping_acquire final : acquire_operation {
     }
 
     [[noreturn]] void refuse() {
+        if (result == core::outcome::pending) {
+            throw std::bad_alloc{};
+        }
         pool->count_wait(since);
         if (result == core::outcome::cancelled) {
             throw error{asio::error::operation_aborted, "acquire"};
         }
         throw acquire_error{reason_of(result), pool->settings()->name, std::chrono::steady_clock::now() - since,
-                            why->counts, why->last};
+                            why ? why->counts : pool_counts{}, why ? why->last : nullptr};
     }
 
     const std::shared_ptr<pool_impl> pool;  // the pool object may go away while we wait
@@ -66,14 +84,16 @@ struct sleeping_acquire final : acquire_operation {
 struct waiting_callback final : acquire_operation {
     using allocator = asio::associated_allocator_t<acquire_handler>;
     using own_allocator = std::allocator_traits<allocator>::rebind_alloc<waiting_callback>;
+    using node_room = handler_room<40>;  // an io_context's node for one pointer
 
-    waiting_callback(std::shared_ptr<pool_impl> from, acquire_handler whom, acquire_options options,
-                     source_location from_where, diagnostics* into)
+    waiting_callback(std::shared_ptr<pool_impl> from, acquire_handler whom, asio::any_completion_executor on,
+                     asio::io_context* of, acquire_options options, source_location from_where,
+                     diagnostics* into) noexcept
         : acquire_operation{kind::callback},
           pool{std::move(from)},
           handler{std::move(whom)},
-          executor{asio::prefer(asio::get_associated_executor(handler, pool->executor()),
-                                asio::execution::outstanding_work.tracked)},
+          executor{std::move(on)},
+          context{of},
           story{into},
           where{from_where} {
         pool->prepare(*this, options);
@@ -81,9 +101,15 @@ struct waiting_callback final : acquire_operation {
 
     static waiting_callback& make(std::shared_ptr<pool_impl> from, acquire_handler whom, acquire_options options,
                                   source_location where, diagnostics* into) {
+        const auto on = asio::get_associated_executor(whom, from->executor());
+        if (!on) {  // what Asio says where it has no memory for it
+            throw std::bad_alloc{};
+        }
+        auto busy = asio::prefer(on, asio::execution::outstanding_work.tracked);
         own_allocator memory{asio::get_associated_allocator(whom)};
-        auto* const room = std::allocator_traits<own_allocator>::allocate(memory, 1);
-        return *std::construct_at(room, std::move(from), std::move(whom), options, where, into);
+        auto* const block = std::allocator_traits<own_allocator>::allocate(memory, 1);  // from here nothing throws
+        return *std::construct_at(block, std::move(from), std::move(whom), std::move(busy), context_of(on), options,
+                                  where, into);
     }
 
     /// The allocator belongs to the handler, so that the handler must outlive the block.
@@ -102,7 +128,26 @@ struct waiting_callback final : acquire_operation {
         void operator()(waiting_callback* op) const noexcept { destroy(*op); }
     };
 
-    static void post(waiting_callback& op) {
+    /// Without memory for it the callback is dropped.
+    static void post(waiting_callback& op) noexcept {
+        try {
+            post_or_throw(op);
+        } catch (const std::bad_alloc&) {
+            // What it was granted has gone on to the next.
+        }
+    }
+
+    static void post_or_throw(waiting_callback& op) {
+        if (op.context != nullptr) {
+            auto finish = [mine = std::unique_ptr<waiting_callback, deleter>{&op}]() mutable {
+                complete(std::move(mine));
+            };
+            const auto work = op.executor;  // held until the post has returned, lest that context be gone before
+            asio::require(op.context->get_executor(), asio::execution::blocking.never,
+                          asio::execution::allocator(node_room::allocator<std::byte>{op.room}))
+                .execute(std::move(finish));
+            return;
+        }
         // A type-erased completion executor only dispatches: the pool's own queue makes it a post.
         const auto allocator = asio::get_associated_allocator(op.handler);
         const auto queue = op.pool->executor();
@@ -131,22 +176,31 @@ struct waiting_callback final : acquire_operation {
         std::move(told)(code, std::move(lent));
     }
 
-    void explain() const {
-        if (story == nullptr || result == core::outcome::cancelled) {
+    void explain() const noexcept {
+        if (story == nullptr || result == core::outcome::cancelled || !why) {
             return;
         }
-        const acquire_error full{reason_of(result), pool->settings()->name, std::chrono::steady_clock::now() - since,
-                                 why->counts, why->last};
-        *story = full.server_diagnostics();
-        story->message = full.what();
+        try {
+            const acquire_error full{reason_of(result), pool->settings()->name,
+                                     std::chrono::steady_clock::now() - since, why->counts, why->last};
+            *story = full.server_diagnostics();
+            story->message = full.what();
+        } catch (const std::bad_alloc&) {
+            // Then the code alone.
+        }
     }
 
     void begin() {
         if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected()) {
-            slot.assign([this](asio::cancellation_type) {
-                const auto keep = pool;
-                keep->cancel(*this);
-            });
+            try {
+                slot.assign([this](asio::cancellation_type) {
+                    const auto keep = pool;
+                    keep->cancel(*this);
+                });
+            } catch (...) {
+                destroy(*this);
+                throw;
+            }
         }
         const auto keep = pool;  // the block may be gone before `wait` returns
         keep->wait(*this);
@@ -161,15 +215,17 @@ struct waiting_callback final : acquire_operation {
     std::shared_ptr<pool_impl> pool;
     acquire_handler handler;
     asio::any_completion_executor executor;  // keeps its context's run() busy meanwhile
+    asio::io_context* context;               // of that executor, or null: it is of another kind
+    node_room room;
     diagnostics* story;
     source_location where;
 };
 
 }  // namespace
 
-void acquire_operation::tell() {
+void acquire_operation::tell() noexcept {
     if (caller == kind::coroutine) {
-        static_cast<sleeping_acquire&>(*this).sleeper.post();
+        static_cast<sleeping_acquire&>(*this).sleeper.try_post();
     } else {
         waiting_callback::post(static_cast<waiting_callback&>(*this));
     }

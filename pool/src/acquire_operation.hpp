@@ -32,7 +32,7 @@ struct acquire_operation : core::waiter {
 
     /// Tells the caller, by posting; called exactly once, under no lock, when `result` is known. The operation may be
     /// gone when it returns.
-    void tell();
+    void tell() noexcept;
     /// Lets go of the caller without telling: its execution context is going away.
     void drop() noexcept;
 

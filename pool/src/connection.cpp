@@ -6,6 +6,8 @@
 
 #include <boost/asio/cancellation_type.hpp>
 
+#include <new>
+
 namespace trunkline {
 
 namespace {
@@ -18,9 +20,17 @@ struct running : pg::operation {
         drop = [](pg::operation& self) noexcept { static_cast<running&>(self).sleeper.drop(); };
     }
 
-    void cancel_by_slot(const std::shared_ptr<pg::session>& session) {
-        if (auto slot = sleeper.slot(); slot.is_connected()) {
-            slot.assign([this, session](boost::asio::cancellation_type) { session->cancel(*this); });
+    /// False: there was no memory for it, and the statement ends with that.
+    bool cancel_by_slot(const std::shared_ptr<pg::session>& session) noexcept {
+        try {
+            if (auto slot = sleeper.slot(); slot.is_connected()) {
+                slot.assign([this, session](boost::asio::cancellation_type) { session->cancel(*this); });
+            }
+            return true;
+        } catch (const std::bad_alloc&) {
+            code = make_error_code(boost::system::errc::not_enough_memory);
+            sleeper.try_post();
+            return false;
         }
     }
 
@@ -40,8 +50,9 @@ boost::asio::awaitable<result> connection::run(query_options options, std::strin
     co_await statement.sleeper.until([&] {
         // A copy of its own: the frame and the lease may be gone before `start` has returned.
         const auto session = session_;
-        statement.cancel_by_slot(session);
-        session->start(statement);
+        if (statement.cancel_by_slot(session)) {
+            session->start(statement);
+        }
     });
     if (statement.code) {
         throw error{statement.code, std::move(statement.said)};

@@ -8,6 +8,7 @@
 #include <boost/asio/post.hpp>
 
 #include <exception>
+#include <new>
 #include <utility>
 
 namespace trunkline::detail {
@@ -17,6 +18,23 @@ namespace {
 namespace asio = boost::asio;
 
 asio::awaitable<hook_outcome> call(const connection_hook& hook, connection& c) { co_return co_await hook(c); }
+
+std::string words_of(const std::exception_ptr& thrown) noexcept {
+    try {
+        try {
+            if (thrown) {
+                std::rethrow_exception(thrown);
+            }
+        } catch (const std::exception& e) {
+            return e.what();
+        } catch (...) {
+            return "something that is no std::exception";
+        }
+    } catch (const std::bad_alloc&) {
+        return "out of memory";  // so short that it needs none
+    }
+    return {};
+}
 
 /// Tells the owner exactly once, how the hook ended or that it never will.
 class teller {
@@ -35,17 +53,7 @@ public:
 
     void operator()(std::exception_ptr thrown, hook_outcome how) {
         const auto whom = std::move(told_);
-        std::string why;
-        try {
-            if (thrown) {
-                std::rethrow_exception(thrown);
-            }
-        } catch (const std::exception& e) {
-            why = e.what();
-        } catch (...) {
-            why = "something that is no std::exception";
-        }
-        whom->on_hook_done(*connection_, thrown ? hook_outcome::discard : how, why);
+        whom->on_hook_done(*connection_, thrown ? hook_outcome::discard : how, words_of(thrown));
     }
 
 private:
@@ -56,11 +64,21 @@ private:
 
 }  // namespace
 
-void hook_run::start(const connection_hook& hook, pooled_connection& c, std::shared_ptr<owner> told) {
-    asio::post(strand_, [self = shared_from_this(), &hook, end = teller{shared_from_this(), c, std::move(told)},
-                         &c]() mutable {
-        asio::co_spawn(self->strand_, call(hook, c), asio::bind_cancellation_slot(self->stop_.slot(), std::move(end)));
-    });
+void hook_run::start(const connection_hook& hook, pooled_connection& c, std::shared_ptr<owner> told) noexcept {
+    auto begin = [self = shared_from_this(), &hook, end = teller{shared_from_this(), c, std::move(told)},
+                  &c]() mutable {
+        try {
+            asio::co_spawn(self->strand_, call(hook, c),
+                           asio::bind_cancellation_slot(self->stop_.slot(), std::move(end)));
+        } catch (const std::bad_alloc&) {
+            // `end` is gone or goes with this handler, and tells that.
+        }
+    };
+    try {
+        asio::post(strand_, std::move(begin));
+    } catch (const std::bad_alloc&) {
+        // The same.
+    }
 }
 
 void hook_run::cancel() {

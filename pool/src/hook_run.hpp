@@ -21,7 +21,7 @@ public:
     public:
         /// The hook is over. `why`: what it threw, else empty. On a thread of the pool's executor.
         virtual void on_hook_done(pooled_connection& c, hook_outcome how, const std::string& why) = 0;
-        /// It will never be over, because its execution context is being destroyed.
+        /// It will never be over: its execution context is being destroyed, or there was no memory for it.
         virtual void on_hook_dropped(pooled_connection& c) noexcept = 0;
 
     protected:
@@ -31,7 +31,7 @@ public:
     explicit hook_run(const boost::asio::any_io_executor& executor) : strand_{executor} {}
 
     /// The hook must live until it is over; so must the connection.
-    void start(const connection_hook& hook, pooled_connection& c, std::shared_ptr<owner> told);
+    void start(const connection_hook& hook, pooled_connection& c, std::shared_ptr<owner> told) noexcept;
     /// Asks it to stop; its end is told as ever.
     void cancel();
 

@@ -28,11 +28,13 @@ asio::awaitable<void> pool::start() {
     if (impl->is_inherited()) {
         throw error{pool_errc::closed, "start in the child of a fork"};
     }
-    auto begin = [&impl](auto handler) { impl->start(detail::pool_impl::completion{std::move(handler)}); };
-    auto token = asio::as_tuple(asio::deferred);
-    const auto [code] = co_await asio::async_initiate<decltype(token), void(error_code)>(begin, token);
-    if (code) {
-        throw impl->start_error(code);
+    detail::pool_impl::ending warmed;
+    co_await warmed.sleeper.until([&] {
+        const auto keep = impl;  // the frame may be gone before `start` returns
+        keep->start(warmed);
+    });
+    if (warmed.code) {
+        throw impl->start_error(warmed.code);
     }
 }
 
@@ -81,11 +83,11 @@ asio::awaitable<void> pool::close(std::chrono::milliseconds grace) {
         co_return;  // the parent closes it
     }
     const auto at = impl->drain();
-    auto begin = [&impl, &at, &grace](auto handler) {
-        impl->close_at(at, grace, detail::pool_impl::completion{std::move(handler)});
-    };
-    auto token = asio::as_tuple(asio::deferred);
-    co_await asio::async_initiate<decltype(token), void(error_code)>(begin, token);
+    detail::pool_impl::ending closed;
+    co_await closed.sleeper.until([&] {
+        const auto keep = impl;  // the frame may be gone before `close_at` returns
+        keep->close_at(at, grace, closed);
+    });
 }
 
 pool_stats pool::stats() const noexcept { return impl_->stats(); }

@@ -1,17 +1,12 @@
 // What the core has decided, carried out: under no lock.
 #include "pool_impl.hpp"
 
-#include <boost/asio/associated_executor.hpp>
-#include <boost/asio/dispatch.hpp>
-#include <boost/asio/post.hpp>
-
+#include <new>
 #include <utility>
 
 namespace trunkline::detail {
 
 namespace {
-
-namespace asio = boost::asio;
 
 const char* text_of(core::leave_reason why) {
     switch (why) {
@@ -39,14 +34,13 @@ bool is_worth_a_warning(core::leave_reason why) {
 
 }  // namespace
 
-void pool_impl::carry_out(core::actions& decided) {
+void pool_impl::carry_out(core::actions& decided) noexcept {
     tell(decided.settled);
-    for (const auto& [kind, target, reason, doing] : decided.commands) {
-        switch (kind) {
-        case core::command_kind::dial: dial(*target); break;
-        case core::command_kind::work: work(*target, doing); break;
-        case core::command_kind::close: close_connection(*target, reason); break;
-        case core::command_kind::report_leak: report_leak(*target); break;
+    for (const core::command& next : decided.commands) {
+        try {
+            carry_out(next);
+        } catch (const std::exception& failed) {
+            on_failed(next, failed);
         }
     }
     arm(decided.wake);
@@ -58,14 +52,64 @@ void pool_impl::carry_out(core::actions& decided) {
     }
 }
 
-void pool_impl::tell(core::waiter_list& settled) {
+void pool_impl::carry_out(const core::command& next) {
+    switch (next.kind) {
+    case core::command_kind::dial: dial(*next.target); break;
+    case core::command_kind::work: work(*next.target, next.doing); break;
+    case core::command_kind::close: close_connection(*next.target, next.reason); break;
+    case core::command_kind::report_leak: report_leak(*next.target); break;
+    }
+}
+
+/// There was no memory, no descriptor or no thread for `what`. The core must hear of each command's end: a slot whose
+/// command is forgotten is lost.
+void pool_impl::on_failed(const core::command& what, const std::exception& why) noexcept {
+    auto& s = *what.target;
+    switch (what.kind) {
+    case core::command_kind::dial: {
+        pg::dialed refused;
+        refused.code = pool_errc::connect_failed;
+        try {
+            refused.said.message = why.what();
+        } catch (const std::bad_alloc&) {
+            // Then without words.
+        }
+        on_refused(s, std::move(refused));
+        break;
+    }
+    case core::command_kind::work:
+        finish_task(*static_cast<pooled_connection*>(s.connection), core::verdict::bad);
+        break;
+    case core::command_kind::close: {
+        core::actions decided;
+        {
+            const guarded_machine::entry core{machine_};
+            core->put_off(what, decided);
+        }
+        arm(decided.wake);
+        break;
+    }
+    case core::command_kind::report_leak: break;
+    }
+}
+
+/// What those who got no connection are told; null if there is no memory for it.
+boost::intrusive_ptr<const refusal> pool_impl::refusal_now() const noexcept {
+    try {
+        return new refusal{machine_.counts(), last_connect_error()};
+    } catch (const std::bad_alloc&) {
+        return nullptr;
+    }
+}
+
+void pool_impl::tell(core::waiter_list& settled) noexcept {
     boost::intrusive_ptr<const refusal> why;
     while (!settled.empty()) {
         auto& op = static_cast<acquire_operation&>(settled.front());
         settled.pop_front();
         if (op.result != core::outcome::granted) {
             if (!why) {
-                why = new refusal{machine_.counts(), last_connect_error()};
+                why = refusal_now();
             }
             op.why = why;
         }
@@ -73,17 +117,18 @@ void pool_impl::tell(core::waiter_list& settled) {
     }
 }
 
-void pool_impl::arm(core::time_point wake) {
+void pool_impl::arm(core::time_point wake) noexcept {
     if (timer_.wakes_later_than(wake)) {
-        timer_.arm(wake, [weak = weak_from_this()] {
-            if (const auto self = weak.lock()) {
+        timer_.arm(wake, [weak = weak_from_this()](const error_code& ended) {
+            const auto self = weak.lock();
+            if (self && (!ended || !self->timer_.is_armed())) {
                 self->on_timer();
             }
         });
     }
 }
 
-void pool_impl::on_timer() {
+void pool_impl::on_timer() noexcept {
     timer_.rearm();
     core::actions decided;
     {
@@ -93,8 +138,8 @@ void pool_impl::on_timer() {
     carry_out(decided);
 }
 
-void pool_impl::on_warmed(core::warm_up how) {
-    std::vector<completion> told;
+void pool_impl::on_warmed(core::warm_up how) noexcept {
+    endings told;
     error_code code;
     {
         const std::lock_guard lock{state_mutex_};
@@ -108,32 +153,32 @@ void pool_impl::on_warmed(core::warm_up how) {
     complete(told, code);
 }
 
-void pool_impl::on_finished() {
+void pool_impl::on_finished() noexcept {
     timer_.stop();
-    std::vector<completion> told;
+    endings told;
     {
         const std::lock_guard lock{state_mutex_};
         finished_ = true;
-        work_ = asio::any_io_executor{};
+        work_ = boost::asio::any_io_executor{};
         told.swap(closers_);
     }
     complete(told, {});
 }
 
-void pool_impl::complete(std::vector<completion>& which, error_code code) {
-    for (auto& done : which) {
-        asio::post(executor_, [done = std::move(done), code]() mutable {
-            const auto executor =
-                asio::prefer(asio::get_associated_executor(done), asio::execution::outstanding_work.tracked);
-            asio::dispatch(executor, [done = std::move(done), code]() mutable { std::move(done)(code); });
-        });
+void pool_impl::complete(endings& which, const error_code& code) noexcept {
+    while (!which.empty()) {
+        ending& done = which.front();
+        which.pop_front();
+        done.code = code;
+        done.sleeper.try_post();  // `done` may be gone when this returns
     }
 }
 
 void pool_impl::close_connection(core::slot& s, core::leave_reason why) {
     auto& c = *static_cast<pooled_connection*>(s.connection);
-    log(is_worth_a_warning(why) ? log_level::warning : log_level::debug,
-        "connection of backend " + std::to_string(c.session().backend_pid()) + " closed: " + text_of(why));
+    log(is_worth_a_warning(why) ? log_level::warning : log_level::debug, [&] {
+        return "connection of backend " + std::to_string(c.session().backend_pid()) + " closed: " + text_of(why);
+    });
     std::shared_ptr<hook_run> hook;
     {
         const guarded_machine::entry core{machine_};
@@ -147,7 +192,8 @@ void pool_impl::close_connection(core::slot& s, core::leave_reason why) {
 }
 
 void pool_impl::on_lost(core::slot& s, std::uint64_t serial, const error_code& code, const diagnostics& said) {
-    log(log_level::warning, "connection lost: " + (said.message.empty() ? code.message() : said.message));
+    log(log_level::warning,
+        [&] { return "connection lost: " + (said.message.empty() ? code.message() : said.message); });
     const bool server_ends = code == sqlstate::admin_shutdown || code == sqlstate::crash_shutdown;
     core::actions decided;
     {
@@ -200,18 +246,7 @@ void pool_impl::report_leak(core::slot& s) {
     for (std::size_t i = 0; i < all.size() && i < most_told; ++i) {
         message += std::string{i == 0 ? ", acquired at " : ", "} + all[i].file + ":" + std::to_string(all[i].line);
     }
-    log(log_level::warning, message);
-}
-
-void pool_impl::log(log_level level, const std::string& message) const noexcept {
-    if (!hooks_.log) {
-        return;
-    }
-    try {
-        const auto current = settings();
-        hooks_.log({level, current->name, message});
-    } catch (...) {  // a log that fails must not take the pool with it: promised in log.hpp
-    }
+    log(log_level::warning, [&] { return message; });
 }
 
 }  // namespace trunkline::detail

@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
+#include <thread>
 #include <utility>
 
 namespace trunkline::detail {
@@ -43,13 +44,17 @@ core::dial_failure kind_of(const pg::dialed& what) {
 }
 
 /// The context of that executor, of whose handlers this is one, if one thread alone runs it; else null.
-const asio::io_context* lone_context(const asio::any_io_executor& executor) {
+const asio::io_context* lone_context(const asio::any_io_executor& executor) noexcept {
     const auto* const known = executor.target<asio::io_context::executor_type>();
     if (known == nullptr) {
         return nullptr;
     }
-    auto& context = asio::query(*known, asio::execution::context);
-    return asio::use_service<context_threads>(context).is_single() ? &context : nullptr;
+    try {
+        auto& context = known->context();
+        return asio::use_service<context_threads>(context).is_single() ? &context : nullptr;
+    } catch (const std::bad_alloc&) {  // for the service, the first time
+        return nullptr;
+    }
 }
 
 }  // namespace
@@ -57,9 +62,40 @@ const asio::io_context* lone_context(const asio::any_io_executor& executor) {
 void pool_impl::abort_dials() noexcept {
     closing_ = true;  // before the abort: a dial that is carried out meanwhile sees it, or is aborted with the rest
     if (dialer_) {
-        dialer_->abort();
+        try {
+            dialer_->abort();
+        } catch (const std::bad_alloc&) {
+            // They end with their time-out.
+        }
     }
 }
+
+/// A dial's outcome on its way from the dialer's thread. Made before the dial: where there is no memory for the news of a
+/// connection, there must be none for the connection.
+struct pool_impl::arrival {
+    std::shared_ptr<pool_impl> pool;
+    core::slot& place;
+    core::time_point began = std::chrono::steady_clock::now();
+    pg::dialed what{};
+
+    /// On the dialer's thread, which may wait for memory: a slot without news would be lost.
+    static void post(const std::shared_ptr<arrival>& news) noexcept {
+        constexpr std::chrono::milliseconds pause{5};
+        const auto& pool = *news->pool;
+        const auto executor = pool.executor_;  // the pool may be gone before the post returns
+        while (!pool.gone_) {
+            try {
+                asio::post(executor, [news] {
+                    const auto self = std::move(news->pool);  // the dialer's thread may be the last to let go of `news`
+                    self->on_dialed(news->place, news->began, std::move(news->what));
+                });
+                return;
+            } catch (const std::exception&) {
+                std::this_thread::sleep_for(pause);
+            }
+        }
+    }
+};
 
 void pool_impl::dial(core::slot& s) {
     std::shared_ptr<const pg::conninfo> where;
@@ -69,30 +105,14 @@ void pool_impl::dial(core::slot& s) {
         where = where_;
         timeout = settings_->connect.timeout;
     }
-    // The dialer's thread hands its reference on with the post: were it the last, it would join itself.
-    auto done = [self = shared_from_this(), &s, began = std::chrono::steady_clock::now()](pg::dialed what) mutable {
-        auto& executor = self->executor_;
-        asio::post(executor, [self = std::move(self), &s, began, what = std::move(what)]() mutable {
-            self->on_dialed(s, began, std::move(what));
-        });
-    };
-    try {
-        dialer_->dial(std::move(where), timeout, std::move(done));
-    } catch (const std::exception& failed) {  // no descriptor or no thread left
-        refuse_later(s, failed);
-    }
-    if (closing_) {
-        dialer_->abort();
-    }
-}
-
-void pool_impl::refuse_later(core::slot& s, const std::exception& why) {
-    pg::dialed refused;
-    refused.code = pool_errc::connect_failed;
-    refused.said.message = why.what();
-    asio::post(executor_, [self = shared_from_this(), &s, refused = std::move(refused)]() mutable {
-        self->on_refused(s, std::move(refused));
+    auto news = std::shared_ptr<arrival>{new arrival{shared_from_this(), s}};
+    dialer_->dial(std::move(where), timeout, [news = std::move(news)](pg::dialed what) {
+        news->what = std::move(what);
+        arrival::post(news);
     });
+    if (closing_) {
+        abort_dials();
+    }
 }
 
 void pool_impl::on_dialed(core::slot& s, core::time_point began, pg::dialed what) {
@@ -109,6 +129,28 @@ void pool_impl::on_dialed(core::slot& s, core::time_point began, pg::dialed what
 void pool_impl::on_open(core::slot& s, core::time_point began, pg::connection_handle opened) {
     const auto now = std::chrono::steady_clock::now();
     dials_.record(now - began);
+    std::unique_ptr<pooled_connection> fresh;
+    try {
+        fresh = adopt(s, std::move(opened));
+    } catch (const std::exception& failed) {  // no descriptor or no memory left
+        on_failed({core::command_kind::dial, &s}, failed);
+        return;
+    }
+    core::actions decided;
+    {
+        const guarded_machine::entry core{machine_};
+        auto& c = *fresh.release();
+        s.connection = &c;
+        core->opened(s, now, decided);
+        if (c.session().state() ==
+            pg::session_state::broken) {  // it broke before the slot knew it: `on_lost` found nothing
+            core->lost(s, false, now, decided);
+        }
+    }
+    carry_out(decided);
+}
+
+std::unique_ptr<pooled_connection> pool_impl::adopt(core::slot& s, pg::connection_handle opened) {
     std::uint64_t serial = 0;
     std::string name;
     {
@@ -129,45 +171,36 @@ void pool_impl::on_open(core::slot& s, core::time_point began, pg::connection_ha
         .pool = std::move(name),
         .policy = policy_,
     };
+    fresh->adopt(pg::session::open(executor_, std::move(opened), std::move(events)));
+    return fresh;
+}
+
+void pool_impl::on_refused(core::slot& s, pg::dialed what) noexcept {
+    auto kind = core::dial_failure::transient;
     try {
-        fresh->adopt(pg::session::open(executor_, std::move(opened), std::move(events)));
-    } catch (const boost::system::system_error& failed) {  // no descriptor left
-        pg::dialed refused;
-        refused.code = failed.code();
-        refused.said.message = failed.what();
-        on_refused(s, std::move(refused));
-        return;
+        kind = kind_of(what);
+        note_failure(std::move(what), kind);
+    } catch (const std::bad_alloc&) {
+        // Then nobody hears why.
     }
     core::actions decided;
     {
         const guarded_machine::entry core{machine_};
-        auto& c = *fresh.release();
-        s.connection = &c;
-        core->opened(s, now, decided);
-        if (c.session().state() ==
-            pg::session_state::broken) {  // it broke before the slot knew it: `on_lost` found nothing
-            core->lost(s, false, now, decided);
-        }
+        core->open_failed(s, kind, std::chrono::steady_clock::now(), decided);
     }
     carry_out(decided);
 }
 
-void pool_impl::on_refused(core::slot& s, pg::dialed what) {
-    const auto kind = kind_of(what);
-    const auto now = std::chrono::steady_clock::now();
-    if (kind != core::dial_failure::aborted) {
-        log(core::is_final(kind) ? log_level::error : log_level::warning, "cannot connect: " + what.said.message);
-        auto failure = std::make_shared<const connect_failure>(
-            connect_failure{what.code, std::move(what.said.message), std::move(what.said.sqlstate), now});
-        const std::lock_guard lock{state_mutex_};
-        last_connect_error_ = std::move(failure);
+void pool_impl::note_failure(pg::dialed what, core::dial_failure kind) {
+    if (kind == core::dial_failure::aborted) {
+        return;
     }
-    core::actions decided;
-    {
-        const guarded_machine::entry core{machine_};
-        core->open_failed(s, kind, now, decided);
-    }
-    carry_out(decided);
+    log(core::is_final(kind) ? log_level::error : log_level::warning,
+        [&] { return "cannot connect: " + what.said.message; });
+    auto failure = std::make_shared<const connect_failure>(connect_failure{
+        what.code, std::move(what.said.message), std::move(what.said.sqlstate), std::chrono::steady_clock::now()});
+    const std::lock_guard lock{state_mutex_};
+    last_connect_error_ = std::move(failure);
 }
 
 }  // namespace trunkline::detail

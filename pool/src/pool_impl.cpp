@@ -2,11 +2,11 @@
 
 #include "pool_limits.hpp"
 
-#include <boost/asio/associated_executor.hpp>
-#include <boost/asio/post.hpp>
+#include <boost/asio/prefer.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <cassert>
+#include <new>
 #include <random>
 #include <utility>
 
@@ -108,7 +108,7 @@ core::slot* pool_impl::place_of(const lease& held) const noexcept {
     return c != nullptr && &c->owner() == this ? &c->place() : nullptr;
 }
 
-void pool_impl::wait(acquire_operation& op) {
+void pool_impl::wait(acquire_operation& op) noexcept {
     core::actions decided;
     {
         const guarded_machine::entry core{machine_};
@@ -123,7 +123,7 @@ void pool_impl::wait(acquire_operation& op) {
     carry_out(decided);
 }
 
-void pool_impl::cancel(acquire_operation& op) {
+void pool_impl::cancel(acquire_operation& op) noexcept {
     core::actions decided;
     {
         const guarded_machine::entry core{machine_};
@@ -157,7 +157,8 @@ void pool_impl::take_back(pooled_connection& c, bool discard) noexcept {
     }
     c.lent_at = core::never;
     if (c.leak_reported.exchange(false, std::memory_order_relaxed)) {
-        log(log_level::warning, "the lease acquired at " + place_text(c) + ", reported as a leak, has come back");
+        log(log_level::warning,
+            [&] { return "the lease acquired at " + place_text(c) + ", reported as a leak, has come back"; });
     }
 
     core::actions decided;
@@ -210,7 +211,7 @@ std::shared_ptr<pool_impl> pool_impl::kept_for(const core::machine& core, const 
     return idle ? nullptr : shared_from_this();
 }
 
-void pool_impl::start(completion done) {
+void pool_impl::start(ending& done) noexcept {
     core::actions decided;
     const auto now = std::chrono::steady_clock::now();
     const auto by = settings();
@@ -219,10 +220,10 @@ void pool_impl::start(completion done) {
     const auto deadline = policy == start_policy::lazy || (policy == start_policy::wait && given.count() == 0)
                               ? core::never
                               : core::after(now, given.count() > 0 ? given : by->connect.timeout);
-    std::vector<completion> at_once;
+    endings at_once;
     {
         const std::lock_guard lock{state_mutex_};
-        (policy == start_policy::lazy ? at_once : starters_).push_back(std::move(done));
+        (policy == start_policy::lazy ? at_once : starters_).push_back(done);
     }
     {
         const guarded_machine::entry core{machine_};
@@ -245,24 +246,31 @@ core::time_point pool_impl::drain() noexcept {
 }
 
 /// One operation with the close: a coroutine that is cancelled between two operations does not reach the second.
-void pool_impl::close_at(core::time_point when, std::chrono::milliseconds grace, completion done) {
-    if (when <= std::chrono::steady_clock::now()) {
-        close(grace, std::move(done));
-        return;
-    }
-    auto announced = std::make_shared<boost::asio::steady_timer>(executor_, when);
-    announced->async_wait([self = shared_from_this(), announced, grace, done = std::move(done)](error_code) mutable {
-        self->close(grace, std::move(done));
-    });
-}
-
-void pool_impl::close(std::chrono::milliseconds grace, completion done) {
-    core::actions decided;
+void pool_impl::close_at(core::time_point when, std::chrono::milliseconds grace, ending& done) noexcept {
+    bool finished = false;
     {
         const std::lock_guard lock{state_mutex_};
-        closers_.push_back(std::move(done));
-        decided.finished = finished_;
+        closers_.push_back(done);
+        finished = finished_;
     }
+    if (finished) {
+        on_finished();
+        return;
+    }
+    try {
+        if (when > std::chrono::steady_clock::now()) {
+            auto announced = std::make_shared<boost::asio::steady_timer>(executor_, when);
+            announced->async_wait([self = shared_from_this(), announced, grace](error_code) { self->close(grace); });
+            return;
+        }
+    } catch (const std::bad_alloc&) {
+        // Then without waiting.
+    }
+    close(grace);
+}
+
+void pool_impl::close(std::chrono::milliseconds grace) noexcept {
+    core::actions decided;
     {
         const guarded_machine::entry core{machine_};
         const auto now = std::chrono::steady_clock::now();
@@ -297,6 +305,7 @@ void pool_impl::shutdown() noexcept {
         const guarded_machine::entry core{machine_};
         core->close(core::never, std::chrono::steady_clock::now(), decided);
     }
+    gone_ = true;
     timer_.retire();
     dialer_.reset();
     while (!decided.settled.empty()) {
@@ -304,14 +313,18 @@ void pool_impl::shutdown() noexcept {
         decided.settled.pop_front();
         op.drop();
     }
-    std::vector<completion> dropped;
-    const std::lock_guard lock{state_mutex_};
-    work_ = boost::asio::any_io_executor{};
-    dropped.swap(starters_);
-    for (auto& one : closers_) {
-        dropped.push_back(std::move(one));
+    endings dropped;
+    {
+        const std::lock_guard lock{state_mutex_};
+        work_ = boost::asio::any_io_executor{};
+        dropped.swap(starters_);
+        dropped.splice_after(dropped.last(), closers_);
     }
-    closers_.clear();
+    while (!dropped.empty()) {
+        ending& one = dropped.front();
+        dropped.pop_front();
+        one.sleeper.drop();
+    }
 }
 
 void pool_impl::reconfigure(pool_settings settings) {

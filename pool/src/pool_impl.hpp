@@ -9,11 +9,12 @@
 #include "pg/session_policy.hpp"
 #include "pool_timer.hpp"
 #include "pooled_connection.hpp"
+#include "resumption/suspension.hpp"
 
 #include <trunkline/pool.hpp>
 
-#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/intrusive/slist.hpp>
 
 #include <atomic>
 #include <functional>
@@ -29,7 +30,11 @@ namespace trunkline::detail {
 /// actions and carries them out, under no lock.
 class pool_impl final : public std::enable_shared_from_this<pool_impl>, public hook_run::owner {
 public:
-    using completion = boost::asio::any_completion_handler<void(error_code)>;
+    /// A coroutine that waits for the end of a warm-up or of a close: a part of its frame.
+    struct ending : boost::intrusive::slist_base_hook<> {
+        suspension sleeper;
+        error_code code;
+    };
 
     pool_impl(boost::asio::any_io_executor executor, pool_settings settings, pool_hooks hooks);
     pool_impl(const pool_impl&) = delete;
@@ -45,9 +50,9 @@ public:
     /// Sets what an acquire asks for, and since when.
     void prepare(acquire_operation& op, const acquire_options& options) const noexcept;
     /// Queues `op` until its deadline; it may be told at once, but never inside this call.
-    void wait(acquire_operation& op);
+    void wait(acquire_operation& op) noexcept;
     /// `op`'s caller gives up; nothing happens if it has been settled.
-    void cancel(acquire_operation& op);
+    void cancel(acquire_operation& op) noexcept;
     /// `op` is granted: its connection, the wait counted. Called by the caller's thread when it resumes.
     [[nodiscard]] pooled_connection& granted(acquire_operation& op, const source_location& where) noexcept;
     /// `op` ended without a connection: counts the wait.
@@ -58,13 +63,12 @@ public:
     void let_go(pooled_connection& c) noexcept;
 
     /// Begins the warm-up; `done` is told at its end.
-    void start(completion done);
-    /// Begins to close, or closes sooner; `done` is told when every session has ended.
-    void close(std::chrono::milliseconds grace, completion done);
+    void start(ending& done) noexcept;
     /// The first call says that the pool is draining; gives when it is to be closed.
     core::time_point drain() noexcept;
-    /// `close` when that time has come.
-    void close_at(core::time_point when, std::chrono::milliseconds grace, completion done);
+    /// Begins to close at `when`, or closes sooner; `done` is told when every session has ended. Without memory to wait
+    /// until `when` it does not wait.
+    void close_at(core::time_point when, std::chrono::milliseconds grace, ending& done) noexcept;
     /// The pool object goes away.
     void abandon() noexcept;
     /// The execution context goes away: drops waiters and sessions without telling anybody.
@@ -86,31 +90,51 @@ public:
     [[nodiscard]] const boost::asio::any_io_executor& executor() const noexcept { return executor_; }
 
 private:
+    using endings = boost::intrusive::slist<ending, boost::intrusive::cache_last<true>>;
+
+    void close(std::chrono::milliseconds grace) noexcept;
     [[nodiscard]] core::slot* place_of(const lease& held) const noexcept;
     [[nodiscard]] static std::string place_text(const pooled_connection& c);
 
     // what the core decided (pool_actions.cpp)
-    void carry_out(core::actions& decided);
-    void tell(core::waiter_list& settled);
-    void arm(core::time_point wake);
-    void on_timer();
+    void carry_out(core::actions& decided) noexcept;
+    void carry_out(const core::command& next);
+    void on_failed(const core::command& what, const std::exception& why) noexcept;
+    [[nodiscard]] boost::intrusive_ptr<const refusal> refusal_now() const noexcept;
+    void tell(core::waiter_list& settled) noexcept;
+    void arm(core::time_point wake) noexcept;
+    void on_timer() noexcept;
     void close_connection(core::slot& s, core::leave_reason why);
     void on_lost(core::slot& s, std::uint64_t serial, const error_code& code, const diagnostics& said);
     void on_closed(core::slot& s);
-    void on_warmed(core::warm_up how);
-    void on_finished();
-    void complete(std::vector<completion>& which, error_code code);
+    void on_warmed(core::warm_up how) noexcept;
+    void on_finished() noexcept;
+    static void complete(endings& which, const error_code& code) noexcept;
     void report_leak(core::slot& s);
     [[nodiscard]] std::shared_ptr<pool_impl> kept_for(const core::machine& core, const core::actions& decided);
-    void log(log_level level, const std::string& message) const noexcept;
+    /// `words` are put together only if somebody listens.
+    template <typename Words>
+    void log(log_level level, Words words) const noexcept {
+        if (!hooks_.log) {
+            return;
+        }
+        try {
+            const std::string message = words();
+            const auto current = settings();
+            hooks_.log({level, current->name, message});
+        } catch (...) {  // a log that fails must not take the pool with it: promised in log.hpp
+        }
+    }
 
     // dials (pool_dials.cpp)
+    struct arrival;
     void dial(core::slot& s);
     void abort_dials() noexcept;
     void on_dialed(core::slot& s, core::time_point began, pg::dialed what);
     void on_open(core::slot& s, core::time_point began, pg::connection_handle opened);
-    void on_refused(core::slot& s, pg::dialed what);
-    void refuse_later(core::slot& s, const std::exception& why);
+    void on_refused(core::slot& s, pg::dialed what) noexcept;
+    void note_failure(pg::dialed what, core::dial_failure kind);
+    [[nodiscard]] std::unique_ptr<pooled_connection> adopt(core::slot& s, pg::connection_handle opened);
 
     // tasks (pool_tasks.cpp)
     void work(core::slot& s, core::task doing);
@@ -138,6 +162,7 @@ private:
     const std::shared_ptr<pg::session_policy> policy_;
 
     std::atomic<bool> closing_{false};
+    std::atomic<bool> gone_{false};  // the execution context is being destroyed
     std::atomic<core::time_point::rep> closes_at_{core::never.time_since_epoch().count()};  // `drain` has been called
     std::mutex reconfigure_mutex_;  // taken before any other: two calls at once must not mix their settings
 
@@ -145,8 +170,8 @@ private:
     std::shared_ptr<const pool_settings> settings_;
     std::shared_ptr<const pg::conninfo> where_;
     std::shared_ptr<const connect_failure> last_connect_error_;
-    std::vector<completion> starters_;
-    std::vector<completion> closers_;
+    endings starters_;
+    endings closers_;
     boost::asio::any_io_executor work_;  // keeps run() busy until the pool is closed
     bool finished_ = false;
     std::uint64_t serials_ = 0;

@@ -2,6 +2,7 @@
 // that passes; here a task only has to end, some time.
 #include "pool_impl.hpp"
 
+#include <new>
 #include <utility>
 
 namespace trunkline::detail {
@@ -109,7 +110,13 @@ void pool_impl::go_on(pooled_connection& c, core::task doing) {
 }
 
 void pool_impl::run_hook(pooled_connection& c, const connection_hook& hook) {
-    auto run = std::make_shared<hook_run>(executor_);
+    std::shared_ptr<hook_run> run;
+    try {
+        run = std::make_shared<hook_run>(executor_);
+    } catch (const std::bad_alloc&) {
+        finish_task(c, core::verdict::bad);
+        return;
+    }
     {
         const guarded_machine::entry core{machine_};
         c.hook = run;
@@ -120,7 +127,7 @@ void pool_impl::run_hook(pooled_connection& c, const connection_hook& hook) {
 void pool_impl::on_hook_done(pooled_connection& c, hook_outcome how, const std::string& why) {
     (void)c.session().take_first_use();
     if (!why.empty()) {
-        log(log_level::warning, "a hook failed: " + why);
+        log(log_level::warning, [&] { return "a hook failed: " + why; });
     }
     const auto doing = c.place().doing;
     const bool left_clean = c.session().end_use() == pg::left::ready;
@@ -147,8 +154,12 @@ void pool_impl::finish_task(pooled_connection& c, core::verdict how) {
     }
 }
 
-/// The execution context goes away with a task under way: nothing is left to carry out.
+/// The execution context goes away with a task under way: nothing is left to carry out. Or there was no memory.
 void pool_impl::on_errand_dropped(pooled_connection& c) noexcept {
+    if (!gone_) {
+        finish_task(c, core::verdict::bad);
+        return;
+    }
     core::actions decided;
     std::shared_ptr<pool_impl> self;
     const guarded_machine::entry core{machine_};

@@ -1,11 +1,18 @@
 #pragma once
 
 #include "core/time.hpp"
+#include "resumption/handler_room.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/bind_allocator.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <atomic>
+#include <cstddef>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <optional>
@@ -24,22 +31,30 @@ public:
         return when.time_since_epoch().count() < armed_for_.load(std::memory_order_acquire);
     }
 
-    /// Calls `expired` at `when` at the latest. `expired` must hold whatever it touches.
+    /// Calls `expired` at `when` at the latest, without an error, and with one when it is armed for an earlier time.
+    /// `expired` must hold whatever it touches. Without memory nothing is armed, and an `expired` with an error, soon,
+    /// finds that and arms again.
     template <typename Expired>
-    void arm(core::time_point when, Expired&& expired) {
+    void arm(core::time_point when, const Expired& expired) noexcept {
         const std::lock_guard lock{mutex_};
         if (stopped_ || !wakes_later_than(when)) {
             return;
         }
-        armed_for_.store(when.time_since_epoch().count(), std::memory_order_release);
-        timer_->expires_at(when);
-        timer_->async_wait([fire = std::forward<Expired>(expired)](boost::system::error_code error) mutable {
-            if (error) {
-                return;  // armed anew for an earlier time, or cancelled
-            }
-            fire();
-        });
+        rearm();  // before the earlier wait ends, whose `expired` looks
+        const auto fire = [expired, room = room_](boost::system::error_code ended = boost::asio::error::try_again) {
+            expired(ended);
+        };
+        // Taken only by an earlier wait, which ends now and so is the one that finds nothing armed.
+        const node_room::allocator<std::byte> memory{*room_};
+        try {
+            timer_->expires_at(when);
+            timer_->async_wait(boost::asio::bind_allocator(memory, fire));
+            armed_for_.store(when.time_since_epoch().count(), std::memory_order_release);
+        } catch (const std::bad_alloc&) {
+            post(boost::asio::bind_allocator(memory, fire));
+        }
     }
+    [[nodiscard]] bool is_armed() const noexcept { return armed_for_.load(std::memory_order_acquire) != unarmed; }
 
     /// First thing in `expired`: from now on `arm` arms again.
     void rearm() noexcept { armed_for_.store(unarmed, std::memory_order_release); }
@@ -68,7 +83,24 @@ public:
     }
 
 private:
+    using node_room = handler_room<256>;  // the reactor's record of a wait
     static constexpr auto unarmed = core::never.time_since_epoch().count();
+
+    template <typename Handler>
+    void post(Handler handler) noexcept {
+        const auto executor = timer_->get_executor();
+        try {
+            if (const auto* const known = executor.target<boost::asio::io_context::executor_type>()) {
+                boost::asio::post(*known, std::move(handler));
+            } else {
+                boost::asio::post(executor, std::move(handler));
+            }
+        } catch (const std::bad_alloc&) {
+            // The wait that ends does it, or else the next event.
+        }
+    }
+
+    const std::shared_ptr<node_room> room_ = std::make_shared<node_room>();  // a wait may outlive this
 
     std::mutex mutex_;
     std::optional<boost::asio::steady_timer> timer_;

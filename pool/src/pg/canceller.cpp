@@ -6,6 +6,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <poll.h>
 #include <utility>
 
@@ -96,13 +97,23 @@ void work(request_queue& queue) noexcept {
     --queue.threads;
 }
 
+/// Shared with the threads, which are detached and may outlive main(): a black hole must not hold up an exit. Null: there
+/// was no memory for it.
+std::shared_ptr<request_queue> requests() noexcept {
+    try {
+        static const auto one = std::make_shared<request_queue>();
+        return one;
+    } catch (const std::bad_alloc&) {
+        return nullptr;
+    }
+}
+
 }  // namespace
 
 bool request_cancel(PGconn* session, std::weak_ptr<cancel_observer> told) noexcept {
-    // Shared with the threads, which are detached and may outlive main(): a black hole must not hold up an exit.
-    static const auto queue = std::make_shared<request_queue>();
     auto request = make_request(session);
-    if (!request) {
+    const auto queue = requests();
+    if (!request || !queue) {
         return false;
     }
     const std::lock_guard lock{queue->mutex};

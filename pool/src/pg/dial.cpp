@@ -69,18 +69,35 @@ dial::dial(environment& shared, std::shared_ptr<const conninfo> where, steady_cl
 
 dial::~dial() { let_go(); }
 
-void dial::begin() {
-    plan();
-    next_candidate();
+/// Every handler's body: what is thrown for want of memory ends this dial and not its thread.
+template <typename Step>
+void dial::attempt(Step step) noexcept {
+    try {
+        step();
+    } catch (const std::exception&) {
+        abort(pool_errc::connect_failed);
+    }
 }
 
-void dial::abort(error_code why) {
-    if (!ended_) {
-        dialed aborted;
-        aborted.code = why;
-        aborted.said = words("the dial was given up");
-        finish(std::move(aborted));
+void dial::begin() {
+    attempt([this] {
+        plan();
+        next_candidate();
+    });
+}
+
+void dial::abort(error_code why) noexcept {
+    if (ended_) {
+        return;
     }
+    dialed aborted;
+    aborted.code = why;
+    try {
+        aborted.said = words(why == pool_errc::closed ? "the dial was given up" : "out of memory");
+    } catch (const std::bad_alloc&) {
+        // Then without words.
+    }
+    finish(std::move(aborted));
 }
 
 void dial::plan() {
@@ -126,30 +143,33 @@ void dial::next_candidate() {
 
 void dial::look_up() {
     start_step(candidates_.size() + 1);
-    ++shared_.lookups;
     shared_.resolver.async_resolve(
         current_.host->name, "",
         [self = shared_from_this(), step = step_](const error_code& failed, const auto& found) {
             --self->shared_.lookups;
-            if (step != self->step_ || self->ended_) {
-                return;
+            if (step == self->step_ && !self->ended_) {
+                self->attempt([&] { self->on_looked_up(failed, found); });
             }
-            if (failed) {
-                self->address_.clear();
-                self->step_failed(pool_errc::host_not_found, words("host name not found: " + failed.message()));
-                return;
-            }
-            for (const auto& entry : found) {
-                auto address = entry.endpoint().address().to_string();
-                if (std::ranges::find(self->addresses_, address) == self->addresses_.end()) {
-                    self->addresses_.push_back(std::move(address));
-                }
-            }
-            if (option_of(*self->where_, "load_balance_hosts") == "random") {
-                shuffle(self->addresses_);
-            }
-            self->next_address();
         });
+    ++shared_.lookups;  // on the one thread, so before the handler
+}
+
+void dial::on_looked_up(const error_code& failed, const boost::asio::ip::tcp::resolver::results_type& found) {
+    if (failed) {
+        address_.clear();
+        step_failed(pool_errc::host_not_found, words("host name not found: " + failed.message()));
+        return;
+    }
+    for (const auto& entry : found) {
+        auto address = entry.endpoint().address().to_string();
+        if (std::ranges::find(addresses_, address) == addresses_.end()) {
+            addresses_.push_back(std::move(address));
+        }
+    }
+    if (option_of(*where_, "load_balance_hosts") == "random") {
+        shuffle(addresses_);
+    }
+    next_address();
 }
 
 void dial::next_address() {
@@ -189,7 +209,7 @@ void dial::wait(PostgresPollingStatusType for_what) {
     watched_.async_wait(for_what == PGRES_POLLING_READING ? descriptor_base::wait_read : descriptor_base::wait_write,
                         [self = shared_from_this(), step = step_](const error_code&) {
                             if (step == self->step_ && !self->ended_) {
-                                self->advance();
+                                self->attempt([&] { self->advance(); });
                             }
                         });
 }
@@ -225,7 +245,7 @@ void dial::start_step(std::size_t steps_left) {
     timer_.expires_at(now + (deadline_ - now) / static_cast<int>(steps_left));
     timer_.async_wait([self = shared_from_this(), step = step_](const error_code&) {
         if (step == self->step_ && !self->ended_) {
-            self->on_step_timeout();
+            self->attempt([&] { self->on_step_timeout(); });
         }
     });
 }

@@ -38,7 +38,7 @@ public:
 
     void begin();
     /// Ends with that code; nothing happens if it has ended.
-    void abort(error_code why);
+    void abort(error_code why) noexcept;
 
 private:
     using address_list = std::deque<std::string>;
@@ -49,9 +49,12 @@ private:
         const char* session_attributes;  ///< null: as the connection string says
     };
 
+    template <typename Step>
+    void attempt(Step step) noexcept;
     void plan();
     void next_candidate();
     void look_up();
+    void on_looked_up(const error_code& failed, const boost::asio::ip::tcp::resolver::results_type& found);
     void next_address();
     void try_address(const std::string& address);
     void advance();

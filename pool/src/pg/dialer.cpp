@@ -65,7 +65,11 @@ dialer::~dialer() {
         return;
     }
     auto left = state_->left.get_future();
-    boost::asio::post(state_->shared.context, stop);
+    try {
+        boost::asio::post(state_->shared.context, stop);
+    } catch (const std::bad_alloc&) {
+        state_->shared.context.stop();
+    }
     const bool blocked = left.get();
     if (!blocked) {
         thread.join();
@@ -74,7 +78,11 @@ dialer::~dialer() {
     // A lookup that hangs cannot be interrupted, and Asio waits for it when the context is destroyed. Everybody has been
     // told, so that wait is left to a thread that nobody waits for.
     thread.detach();
-    start_helper_thread("trunkline-names", [last = std::move(state_)]() mutable { last.reset(); }).detach();
+    try {
+        start_helper_thread("trunkline-names", [last = std::move(state_)]() mutable { last.reset(); }).detach();
+    } catch (const std::exception&) {
+        // No thread or no memory for it: then it is waited for here.
+    }
 }
 
 void dialer::dial(std::shared_ptr<const conninfo> where, std::chrono::milliseconds timeout, on_dialed done) {
@@ -88,7 +96,12 @@ void dialer::dial(std::shared_ptr<const conninfo> where, std::chrono::millisecon
     auto started = std::make_shared<pg::dial>(state_->shared, std::move(where), deadline, std::move(done));
     boost::asio::post(state_->shared.context, [all = state_.get(), started = std::move(started)] {
         std::erase_if(all->dials, [](const auto& one) { return one.expired(); });
-        all->dials.push_back(started);
+        try {
+            all->dials.push_back(started);
+        } catch (const std::bad_alloc&) {
+            started->abort(pool_errc::connect_failed);
+            return;
+        }
         started->begin();
     });
 }

@@ -5,20 +5,21 @@
 namespace trunkline::pg {
 
 std::shared_ptr<session> session::open(boost::asio::any_io_executor executor, connection_handle connection, events to) {
-    auto opened = std::make_shared<link>(std::move(executor), std::move(connection), std::move(to));
-    opened->watch();
-    return std::make_shared<session>(std::move(opened));
+    auto opened =
+        std::make_shared<session>(std::make_shared<link>(std::move(executor), std::move(connection), std::move(to)));
+    opened->link_->watch();  // from now on it lives until it is closed
+    return opened;
 }
 
 session::~session() { link_->hang_up(); }
 
-void session::start(operation& what) { link_->start(what); }
+void session::start(operation& what) noexcept { link_->start(what); }
 
-void session::cancel(operation& what) { link_->cancel(what); }
+void session::cancel(operation& what) noexcept { link_->cancel(what); }
 
 left session::end_use() noexcept { return link_->end_use(); }
 
-void session::mend(operation& what) { link_->mend(what); }
+void session::mend(operation& what) noexcept { link_->mend(what); }
 
 bool session::is_read_only() const noexcept { return link_->is_read_only(); }
 
@@ -28,7 +29,9 @@ std::optional<std::chrono::steady_clock::time_point> session::take_first_use() n
     return link_->take_first_use();
 }
 
-void session::close(error_code reason, std::function<void()> closed) { link_->close(reason, std::move(closed)); }
+void session::close(error_code reason, std::function<void()> closed) noexcept {
+    link_->close(reason, std::move(closed));
+}
 
 int session::backend_pid() const noexcept { return link_->backend_pid(); }
 

@@ -77,11 +77,11 @@ public:
     /// policy says so, the server is told the time too (`statement_timeout`, in the same round trip) and normally answers
     /// first; this side waits a quarter of the time longer, at least 20 ms and at most 250 ms, and then gives up by
     /// itself, whatever has become of the network.
-    void start(operation& what);
+    void start(operation& what) noexcept;
     /// Ends `what` at once with `operation_aborted` if it is still under way, and asks the server to stop. The session
     /// is `busy` until it is proven that no late signal of this request can hit a later statement; if that takes longer
     /// than `cancel_timeout`, it is lost. Otherwise nothing happens.
-    void cancel(operation& what);
+    void cancel(operation& what) noexcept;
 
     /// A lease ends. If a reset is due it has been sent when this returns `ready`; the next statement goes out behind it
     /// without waiting for the answer. No lock is taken and no system call made when there is nothing to do.
@@ -89,7 +89,7 @@ public:
     /// Makes the session clean and completes `what`, whose code is not set if that went well. What is under way fails
     /// with `lease_released`; what is left of it is read, a transaction is rolled back, and a reset that is due is sent,
     /// but not waited for. The session is `busy` meanwhile. Call it for a session that no lease uses any more.
-    void mend(operation& what);
+    void mend(operation& what) noexcept;
 
     /// Without a lock or a system call.
     [[nodiscard]] session_state state() const noexcept;
@@ -105,7 +105,7 @@ public:
 
     /// Says goodbye and calls `closed` once the server has ended the session (its end of the socket is closed), after
     /// 1 s at the latest; an operation under way fails with `reason` first. Later calls do nothing.
-    void close(error_code reason, std::function<void()> closed);
+    void close(error_code reason, std::function<void()> closed) noexcept;
 
     [[nodiscard]] int backend_pid() const noexcept;
     /// Empty once the session is closed or lost.

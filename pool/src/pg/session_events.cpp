@@ -33,7 +33,7 @@ void session::link::on_ready(direction which, std::shared_ptr<socket_owner> self
         if (which == direction::write) {
             on_writable(told);
         } else if (socket_->is_open()) {
-            on_readable(told);
+            attempt(told, [&] { on_readable(told); });
             if (socket_->is_open()) {
                 socket_->wait(direction::read, self);  // before the news: who is told may start the next operation
             }
@@ -216,19 +216,18 @@ void session::link::break_off(news& told, const char* why) {
     expected_.clear();
     unrest_ = {};
     mending_deadline_ = ask_again_at_ = never;
-    lost_said_.message = why;
+    say(lost_said_, why);
 }
 
-void session::link::lose(news& told, std::string why) {
+void session::link::lose(news& told, std::string_view why) noexcept {
     if (!last_words_) {
-        last_words_.emplace().message = std::move(why);
+        say(last_words_.emplace(), why);
     }
     lose(told);
 }
 
-void session::link::lose(news& told) {
-    operation* const running = take_operation();
-    const operation* const last = running != nullptr ? running : told.done[0];
+/// What ended the session, as far as it is known.
+void session::link::note_last_words(const operation* last) {
     if (last_words_) {
         lost_said_ = std::move(*last_words_);
         last_words_.reset();
@@ -241,14 +240,29 @@ void session::link::lose(news& told) {
         }
     }
     lost_code_ = code_of(lost_said_);
-    if (running != nullptr && !running->code) {
-        fail(*running, lost_code_, lost_said_);
+}
+
+void session::link::lose(news& told) noexcept {
+    operation* const running = take_operation();
+    const operation* const last = running != nullptr ? running : told.done[0];
+    operation* const mender = std::exchange(mender_, nullptr);
+    try {
+        note_last_words(last);
+        if (running != nullptr && !running->code) {
+            fail(*running, lost_code_, lost_said_);
+        }
+        if (mender != nullptr) {
+            fail(*mender, lost_code_, lost_said_);
+        }
+    } catch (const std::bad_alloc&) {  // then without words
+        for (operation* const ended : {running, mender}) {
+            if (ended != nullptr && !ended->code) {
+                ended->code = lost_code_;
+            }
+        }
     }
     told.add(running);
-    if (operation* const mender = std::exchange(mender_, nullptr)) {
-        fail(*mender, lost_code_, lost_said_);
-        told.add(mender);
-    }
+    told.add(mender);
     told.lost = !closing_;
     state_.store(session_state::broken, std::memory_order_release);
     expected_.clear();

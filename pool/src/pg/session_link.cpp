@@ -3,9 +3,11 @@
 #include "canceller.hpp"
 #include "statement.hpp"
 
+#include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
+#include <new>
 #include <string_view>
 #include <utility>
 
@@ -97,15 +99,16 @@ void session::link::watch() {
     socket_->wait(direction::read, shared_from_this());
 }
 
-void session::link::start(operation& what) {
+void session::link::start(operation& what) noexcept {
     what.code = {};
     news told;
-    if (const auto refused = check_statement(what, what.said)) {
-        what.code = refused;
-        told.add(&what);
-    } else {
+    {
         const std::lock_guard lock{mutex_};
-        admit(what, told);
+        try {
+            admit(what, told);
+        } catch (const std::exception&) {
+            refuse_for_memory(what, told);
+        }
     }
     // `what` may be gone by now, unless there is news.
     if (told.any()) {
@@ -113,14 +116,14 @@ void session::link::start(operation& what) {
     }
 }
 
-void session::link::cancel(operation& what) {
+void session::link::cancel(operation& what) noexcept {
     news told;
     {
         const std::lock_guard lock{mutex_};
         if (current_ != &what && parked_ != &what) {
             return;
         }
-        give_up(boost::asio::error::operation_aborted, told);
+        attempt(told, [&] { give_up(boost::asio::error::operation_aborted, told); });
     }
     tell_later(std::move(told));
 }
@@ -155,22 +158,22 @@ left session::link::end_use() noexcept {
     return left::ready;
 }
 
-void session::link::mend(operation& what) {
+void session::link::mend(operation& what) noexcept {
     what.code = {};
     news told;
     {
         const std::lock_guard lock{mutex_};
         if (state() != session_state::broken && (current_ != nullptr || parked_ != nullptr)) {
-            give_up(pool_errc::lease_released, told);
+            attempt(told, [&] { give_up(pool_errc::lease_released, told); });
         }
         if (state() == session_state::broken || forked_since(born_)) {
-            fail(what, lost_code_, lost_said_);
+            what.code = lost_code_;
             told.add(&what);
         } else {
             mender_ = &what;
             unrest_.mending = true;
             state_.store(session_state::busy, std::memory_order_release);
-            go_on(told);
+            attempt(told, [&] { go_on(told); });
         }
     }
     if (told.any()) {
@@ -178,7 +181,7 @@ void session::link::mend(operation& what) {
     }
 }
 
-void session::link::close(error_code reason, std::function<void()> closed) {
+void session::link::close(error_code reason, std::function<void()> closed) noexcept {
     news told;
     {
         const std::lock_guard lock{mutex_};
@@ -199,7 +202,7 @@ void session::link::close(error_code reason, std::function<void()> closed) {
         state_.store(session_state::broken, std::memory_order_release);
         if (connection_) {  // else it was lost, and that is told
             lost_code_ = reason;
-            lost_said_.message = "the connection was closed by its pool";
+            say(lost_said_, "the connection was closed by its pool");
         }
         connection_.reset();
         timer_.reset();
@@ -209,19 +212,35 @@ void session::link::close(error_code reason, std::function<void()> closed) {
             // The server closes its end after the session has left pg_stat_activity, so that our count of its sessions
             // is never too low.
             socket_->finish_writing();
-            close_timer_ = std::make_unique<boost::asio::steady_timer>(executor_, longest_goodbye);
-            close_timer_->async_wait([self = shared_from_this()](const boost::system::error_code&) {
-                news late;
-                {
-                    const std::lock_guard timer_lock{self->mutex_};
-                    self->end(late);
-                }
-                self->tell(late);
-            });
+            try {
+                limit_goodbye();
+            } catch (const std::bad_alloc&) {
+                end(told);
+            }
         }
     }
     if (told.any()) {
         tell_later(std::move(told));
+    }
+}
+
+void session::link::limit_goodbye() {
+    close_timer_ = std::make_unique<boost::asio::steady_timer>(executor_, longest_goodbye);
+    close_timer_->async_wait([self = shared_from_this()](const boost::system::error_code&) {
+        news late;
+        {
+            const std::lock_guard lock{self->mutex_};
+            self->end(late);
+        }
+        self->tell(late);
+    });
+}
+
+void session::link::say(diagnostics& into, std::string_view words) noexcept {
+    try {
+        into.message = words;
+    } catch (const std::bad_alloc&) {
+        // Then without words.
     }
 }
 
@@ -290,13 +309,24 @@ void session::link::tell(news& told) {
     }
 }
 
-void session::link::tell_later(news told) {
+void session::link::tell_later(news told) noexcept {
     if (abandoned_) {  // there is no queue any more; an operation ends here, everything else is of no interest
         complete(told.done[0]);
         complete(told.done[1]);
         return;
     }
-    boost::asio::post(executor_, posted_news{shared_from_this(), std::move(told)});
+    posted_news letter{shared_from_this(), std::move(told)};
+    try {
+        if (context_ != nullptr) {
+            boost::asio::post(
+                context_->get_executor(),
+                boost::asio::bind_allocator(letter_room::allocator<std::byte>{letter_}, std::move(letter)));
+        } else {
+            boost::asio::post(executor_, std::move(letter));
+        }
+    } catch (const std::bad_alloc&) {
+        // The letter is gone, and its operations with it: dropped.
+    }
 }
 
 void session::link::log_notice(const diagnostics& notice) const noexcept {

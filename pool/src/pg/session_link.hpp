@@ -3,6 +3,7 @@
 #include "canceller.hpp"
 #include "mending.hpp"
 #include "resumption/context_threads.hpp"
+#include "resumption/handler_room.hpp"
 #include "session.hpp"
 #include "socket.hpp"
 
@@ -11,6 +12,7 @@
 
 #include <array>
 #include <atomic>
+#include <exception>
 #include <mutex>
 #include <string_view>
 #include <vector>
@@ -32,11 +34,11 @@ public:
     ~link();
 
     void watch();
-    void start(operation& what);
-    void cancel(operation& what);
+    void start(operation& what) noexcept;
+    void cancel(operation& what) noexcept;
     [[nodiscard]] left end_use() noexcept;
-    void mend(operation& what);
-    void close(error_code reason, std::function<void()> closed);
+    void mend(operation& what) noexcept;
+    void close(error_code reason, std::function<void()> closed) noexcept;
     /// The session is destroyed.
     void hang_up() noexcept;
 
@@ -68,6 +70,7 @@ private:
         [[nodiscard]] bool any() const noexcept { return done[0] != nullptr || lost || closed; }
     };
     struct posted_news;
+    using letter_room = detail::handler_room<256>;  // 152 are needed
 
     /// What the server still has to answer, in this order; each ends with a ReadyForQuery.
     enum class unit : unsigned char {
@@ -82,6 +85,7 @@ private:
 
     // All of these under the lock. Sending:
     void admit(operation& what, news& told);
+    void refuse_for_memory(operation& what, news& told) noexcept;
     void send(operation& what, news& told);
     [[nodiscard]] bool send_preamble(preamble first);
     [[nodiscard]] bool send_reset();
@@ -112,6 +116,7 @@ private:
     void limit_mending(session_policy::milliseconds time);
     void arm();
     void on_timer(clock::time_point at);
+    void on_due(clock::time_point now, news& told);
     void on_overdue(news& told);
     [[nodiscard]] bool drained_too_much() const noexcept;
     void give_up_drain(news& told);
@@ -119,13 +124,27 @@ private:
     // Ending:
     [[nodiscard]] operation* take_operation() noexcept;
     void break_off(news& told, const char* why);
-    void lose(news& told);
-    void lose(news& told, std::string why);
+    void lose(news& told) noexcept;
+    void lose(news& told, std::string_view why) noexcept;
+    void note_last_words(const operation* last);
     void end(news& told);
+    void limit_goodbye();
+    static void say(diagnostics& into, std::string_view words) noexcept;
+    /// Runs a step. Without memory the session is lost: what has been read or sent is no whole.
+    template <typename Step>
+    void attempt(news& told, Step step) noexcept {
+        try {
+            step();
+        } catch (const std::exception&) {
+            if (connection_) {
+                lose(told);
+            }
+        }
+    }
 
     // Not under the lock.
     void tell(news& told);
-    void tell_later(news told);
+    void tell_later(news told) noexcept;
     void log_notice(const diagnostics& notice) const noexcept;
 
     static constexpr clock::rep unused = 0;
@@ -146,6 +165,8 @@ private:
     std::atomic<bool> read_only_{false};
 
     std::atomic<bool> abandoned_{false};  // the execution context is gone
+
+    letter_room letter_;  // what a statement ended with must reach its caller without memory too
 
     mutable std::mutex mutex_;  // guards what follows
     connection_handle connection_;

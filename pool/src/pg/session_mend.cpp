@@ -16,13 +16,13 @@ void session::link::give_up(error_code code, news& told) {
     const bool sent = current_ != nullptr;
     operation* const ended = take_operation();
     fail(*ended, code, {});
+    told.add(ended);
     if (sent) {
         unrest_ = {.statement_open = true, .wants_request = true};
         drained_ = 0;
         limit_mending(policy_->cancel_timeout.load(std::memory_order_relaxed));
         go_on(told);
     }
-    told.add(ended);
 }
 
 /// Does what is to be done next, until that is to wait, or nothing.
@@ -80,7 +80,7 @@ void session::link::on_request_ended() noexcept {
             news told;
             {
                 const std::lock_guard own{self->mutex_};
-                self->on_request_told(told);
+                self->attempt(told, [&] { self->on_request_told(told); });
             }
             self->tell(told);
         });
@@ -152,13 +152,14 @@ void session::link::arm() {
     if (!timer_) {
         timer_ = std::make_unique<boost::asio::steady_timer>(executor_);
     }
-    timer_at_ = next;
+    timer_at_ = never;  // should what follows throw
     timer_->expires_at(next);
     timer_->async_wait([self = shared_from_this(), next](const error_code& stopped) {
         if (!stopped) {
             self->on_timer(next);
         }
     });
+    timer_at_ = next;
 }
 
 void session::link::on_timer(clock::time_point at) {
@@ -169,27 +170,28 @@ void session::link::on_timer(clock::time_point at) {
             return;
         }
         timer_at_ = never;
-        if (!connection_) {
-            return;
-        }
-        const auto now = clock::now();
-        if (mending_deadline_ <= now) {
-            on_overdue(told);
-        }
-        if (connection_ && ask_again_at_ <= now) {
-            ask_again_at_ = never;
-            unrest_.wants_request = unrest_.statement_open && !unrest_.request_open;
-            go_on(told);
-        }
-        if (connection_ && deadline_ <= now) {
-            policy_->timeouts.fetch_add(1, std::memory_order_relaxed);
-            give_up(pool_errc::query_timeout, told);
-        }
-        if (connection_) {
-            arm();
-        }
+        attempt(told, [&] { on_due(clock::now(), told); });
     }
     tell(told);
+}
+
+/// Does what is due.
+void session::link::on_due(clock::time_point now, news& told) {
+    if (connection_ && mending_deadline_ <= now) {
+        on_overdue(told);
+    }
+    if (connection_ && ask_again_at_ <= now) {
+        ask_again_at_ = never;
+        unrest_.wants_request = unrest_.statement_open && !unrest_.request_open;
+        go_on(told);
+    }
+    if (connection_ && deadline_ <= now) {
+        policy_->timeouts.fetch_add(1, std::memory_order_relaxed);
+        give_up(pool_errc::query_timeout, told);
+    }
+    if (connection_) {
+        arm();
+    }
 }
 
 /// What a session waits for in order to be quiet has not come in time.

@@ -27,6 +27,11 @@ bool send_text(PGconn* to, const char* sql) noexcept {
 
 /// Takes a new operation of the user's: sends it, or lets it wait, or refuses it.
 void session::link::admit(operation& what, news& told) {
+    if (const auto refused = check_statement(what, what.said)) {
+        what.code = refused;
+        told.add(&what);
+        return;
+    }
     if (current_ != nullptr || parked_ != nullptr) {
         fail(what, pool_errc::operation_in_progress, {});
         told.add(&what);
@@ -55,6 +60,19 @@ void session::link::admit(operation& what, news& told) {
     } else {
         send(what, told);
     }
+}
+
+/// There was no memory to send `what`. If a part of it may have gone out, nothing can be sent behind it.
+void session::link::refuse_for_memory(operation& what, news& told) noexcept {
+    if (current_ == &what || parked_ == &what) {
+        lose(told);
+        return;
+    }
+    if (current_ == nullptr && parked_ == nullptr) {
+        deadline_ = server_deadline_ = never;
+    }
+    what.code = make_error_code(boost::system::errc::not_enough_memory);
+    told.add(&what);
 }
 
 void session::link::limit_operation(std::chrono::milliseconds timeout) {

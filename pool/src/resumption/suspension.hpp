@@ -71,6 +71,14 @@ public:
     /// Wakes the coroutine through its executor's queue, or, inside a handler with a `resume_scope`, when that handler is
     /// done. Allocates nothing if its executor is an `io_context`'s.
     void post() { functions_->post(*this); }
+    /// The same; where there is no memory for it the coroutine is dropped, and nothing is thrown.
+    void try_post() noexcept {
+        try {
+            post();
+        } catch (const std::bad_alloc&) {
+            // The handler went with the failed post.
+        }
+    }
     /// Destroys the coroutine, through its executor's queue, without waking it.
     void drop() noexcept { functions_->drop(*this); }
 
