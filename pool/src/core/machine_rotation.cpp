@@ -107,10 +107,12 @@ void machine::step_aside(slot& s, actions& out) {
 
 /// A replacement is over, and nobody else goes for a while, so that the 99th percentile does not feel it. A handshake
 /// costs both sides CPU, which whoever is served meanwhile feels: it may take a twentieth of the time. A full pool is one
-/// short as well, and at 80 % load each request feels that: a hundredth.
+/// short as well, which a request at 80 % load feels the more the smaller the pool: it may lack a two-thousandth of its
+/// connections on average.
 void machine::rest_from_rotation() noexcept {
     const auto took = now_ - coming_since_;
-    const nanoseconds rest = coming_is_owed_ ? std::min<nanoseconds>(99 * took, std::chrono::seconds{5})
+    const auto share = 2000 / static_cast<std::int64_t>(std::max<std::size_t>(most(), 1));
+    const nanoseconds rest = coming_is_owed_ ? std::min<nanoseconds>(share * took, std::chrono::seconds{5})
                                              : std::min<nanoseconds>(19 * took, std::chrono::seconds{1});
     if (rotate_from_ == never && rest.count() > 0) {
         rotate_from_ = now_ + rest;
