@@ -67,6 +67,9 @@ private:
 void hook_run::start(const connection_hook& hook, pooled_connection& c, std::shared_ptr<owner> told) noexcept {
     auto begin = [self = shared_from_this(), &hook, end = teller{shared_from_this(), c, std::move(told)},
                   &c]() mutable {
+        if (self->stopped_) {
+            return;  // and `end` tells that
+        }
         try {
             asio::co_spawn(self->strand_, call(hook, c),
                            asio::bind_cancellation_slot(self->stop_.slot(), std::move(end)));
@@ -82,7 +85,10 @@ void hook_run::start(const connection_hook& hook, pooled_connection& c, std::sha
 }
 
 void hook_run::cancel() {
-    asio::post(strand_, [self = shared_from_this()] { self->stop_.emit(asio::cancellation_type::terminal); });
+    asio::post(strand_, [self = shared_from_this()] {
+        self->stopped_ = true;
+        self->stop_.emit(asio::cancellation_type::terminal);
+    });
 }
 
 }  // namespace trunkline::detail

@@ -21,12 +21,19 @@ public:
     public:
         /// The hook is over. `why`: what it threw, else empty. On a thread of the pool's executor.
         virtual void on_hook_done(pooled_connection& c, hook_outcome how, const std::string& why) = 0;
-        /// It will never be over: its execution context is being destroyed, or there was no memory for it.
+        /// It will never be over: its execution context is being destroyed, it was cancelled before it began, or there was
+        /// no memory for it.
         virtual void on_hook_dropped(pooled_connection& c) noexcept = 0;
 
     protected:
         ~owner() = default;
     };
+
+    /// To be called before the pool's service is made. Asio ends services the newest first, and what drops hooks must not
+    /// end before the pool, which would go on as if its context lived.
+    static void be_older(const boost::asio::any_io_executor& executor) {
+        [[maybe_unused]] const boost::asio::strand<boost::asio::any_io_executor> first{executor};
+    }
 
     explicit hook_run(const boost::asio::any_io_executor& executor) : strand_{executor} {}
 
@@ -37,7 +44,8 @@ public:
 
 private:
     boost::asio::strand<boost::asio::any_io_executor> strand_;
-    boost::asio::cancellation_signal stop_;  // on the strand alone
+    boost::asio::cancellation_signal stop_;  // on the strand alone, and so is
+    bool stopped_ = false;                   // perhaps before the hook began
 };
 
 }  // namespace trunkline::detail

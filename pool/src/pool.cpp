@@ -1,4 +1,5 @@
 #include "acquire.hpp"
+#include "hook_run.hpp"
 #include "pool_impl.hpp"
 #include "pool_service.hpp"
 
@@ -17,6 +18,7 @@ namespace asio = boost::asio;
 
 pool::pool(asio::any_io_executor executor, pool_settings settings, pool_hooks hooks)
     : impl_{std::make_shared<detail::pool_impl>(std::move(executor), std::move(settings), std::move(hooks))} {
+    detail::hook_run::be_older(impl_->executor());
     auto& context = asio::query(impl_->executor(), asio::execution::context);
     asio::use_service<detail::pool_service>(context).add(impl_);
 }

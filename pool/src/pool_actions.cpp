@@ -180,9 +180,14 @@ void pool_impl::close_connection(core::slot& s, core::leave_reason why) {
         return "connection of backend " + std::to_string(c.session().backend_pid()) + " closed: " + text_of(why);
     });
     std::shared_ptr<hook_run> hook;
+    bool overdue = false;
     {
         const guarded_machine::entry core{machine_};
         hook = c.hook;
+        overdue = s.in_task;
+    }
+    if (overdue && why == core::leave_reason::unprepared) {
+        note_unprepared("it took longer than hooks.on_connect_timeout, or than connect.timeout with the dial");
     }
     if (hook) {
         hook->cancel();

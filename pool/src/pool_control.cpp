@@ -93,4 +93,38 @@ pool_state pool_impl::state() const noexcept {
     return draining && now != pool_state::closed ? pool_state::draining : now;
 }
 
+pool_stats pool_impl::stats() const noexcept {
+    pool_stats all;
+    static_cast<pool_counts&>(all) = machine_.counts();
+    all.rollbacks = policy_->rollbacks.load(std::memory_order_relaxed);
+    all.resets = policy_->resets.load(std::memory_order_relaxed);
+    all.cancels = policy_->cancels.load(std::memory_order_relaxed);
+    all.cancels_unproven = policy_->cancels_unproven.load(std::memory_order_relaxed);
+    all.wait = waits_.snapshot();
+    all.use = uses_.snapshot();
+    all.dial = dials_.snapshot();
+    return all;
+}
+
+std::shared_ptr<const pool_settings> pool_impl::settings() const {
+    const std::lock_guard lock{state_mutex_};
+    return settings_;
+}
+
+error pool_impl::start_error(const error_code& code) const {
+    const auto last = last_connect_error();
+    if (!last) {
+        return error{code, "pool \"" + settings()->name + "\" has not warmed up in time"};
+    }
+    diagnostics said;
+    said.message = last->message;
+    said.sqlstate = last->sqlstate;
+    return error{code, std::move(said)};
+}
+
+std::shared_ptr<const connect_failure> pool_impl::last_connect_error() const {
+    const std::lock_guard lock{state_mutex_};
+    return last_connect_error_;
+}
+
 }  // namespace trunkline::detail

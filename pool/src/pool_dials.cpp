@@ -98,6 +98,9 @@ struct pool_impl::arrival {
 };
 
 void pool_impl::dial(core::slot& s) {
+    if (gone_) {
+        return;  // the execution context is no more, and nobody dials
+    }
     std::shared_ptr<const pg::conninfo> where;
     std::chrono::milliseconds timeout{};
     {
@@ -129,6 +132,7 @@ void pool_impl::on_dialed(core::slot& s, core::time_point began, pg::dialed what
 void pool_impl::on_open(core::slot& s, core::time_point began, pg::connection_handle opened) {
     const auto now = std::chrono::steady_clock::now();
     dials_.record(now - began);
+    const auto timeout = settings()->connect.timeout;
     std::unique_ptr<pooled_connection> fresh;
     try {
         fresh = adopt(s, std::move(opened));
@@ -141,7 +145,7 @@ void pool_impl::on_open(core::slot& s, core::time_point began, pg::connection_ha
         const guarded_machine::entry core{machine_};
         auto& c = *fresh.release();
         s.connection = &c;
-        core->opened(s, now, decided);
+        core->opened(s, now, decided, core::after(began, timeout));
         if (c.session().state() ==
             pg::session_state::broken) {  // it broke before the slot knew it: `on_lost` found nothing
             core->lost(s, false, now, decided);
@@ -156,7 +160,9 @@ std::unique_ptr<pooled_connection> pool_impl::adopt(core::slot& s, pg::connectio
     {
         const std::lock_guard lock{state_mutex_};
         serial = ++serials_;
-        last_connect_error_.reset();
+        if (!hooks_.on_connect && !settings_->size.automatic) {  // else it is not ready yet
+            last_connect_error_.reset();
+        }
         name = settings_->name;
     }
     auto fresh = std::make_unique<pooled_connection>(*this, s, serial);

@@ -16,6 +16,11 @@ namespace {
 
 std::shared_ptr<const pool_settings> checked(pool_settings settings) {
     auto problems = validate(settings);
+    try {
+        (void)pg::parse_conninfo(settings.connect);
+    } catch (const settings_error& unreadable) {
+        problems.insert(problems.end(), unreadable.problems().begin(), unreadable.problems().end());
+    }
     if (!problems.empty()) {
         throw settings_error{std::move(problems)};
     }
@@ -112,7 +117,12 @@ void pool_impl::wait(acquire_operation& op) noexcept {
     core::actions decided;
     {
         const guarded_machine::entry core{machine_};
-        if (core::slot* const s = core->try_acquire()) {  // one came back since the caller looked
+        core::slot* s = core->try_acquire();  // one may have come back since the caller looked
+        if (s != nullptr && !static_cast<pooled_connection*>(s->connection)->session().is_fit()) {
+            core->release(*s, core::returned::spoilt, op.since, decided);
+            s = nullptr;
+        }
+        if (s != nullptr) {
             op.granted = s;
             op.result = core::outcome::granted;
             decided.settled.push_back(op);
@@ -354,40 +364,6 @@ void pool_impl::reconfigure(pool_settings settings) {
         }
     }
     carry_out(decided);
-}
-
-pool_stats pool_impl::stats() const noexcept {
-    pool_stats all;
-    static_cast<pool_counts&>(all) = machine_.counts();
-    all.rollbacks = policy_->rollbacks.load(std::memory_order_relaxed);
-    all.resets = policy_->resets.load(std::memory_order_relaxed);
-    all.cancels = policy_->cancels.load(std::memory_order_relaxed);
-    all.cancels_unproven = policy_->cancels_unproven.load(std::memory_order_relaxed);
-    all.wait = waits_.snapshot();
-    all.use = uses_.snapshot();
-    all.dial = dials_.snapshot();
-    return all;
-}
-
-std::shared_ptr<const pool_settings> pool_impl::settings() const {
-    const std::lock_guard lock{state_mutex_};
-    return settings_;
-}
-
-error pool_impl::start_error(const error_code& code) const {
-    const auto last = last_connect_error();
-    if (!last) {
-        return error{code, "pool \"" + settings()->name + "\" has not warmed up in time"};
-    }
-    diagnostics said;
-    said.message = last->message;
-    said.sqlstate = last->sqlstate;
-    return error{code, std::move(said)};
-}
-
-std::shared_ptr<const connect_failure> pool_impl::last_connect_error() const {
-    const std::lock_guard lock{state_mutex_};
-    return last_connect_error_;
 }
 
 }  // namespace trunkline::detail

@@ -147,6 +147,9 @@ private:
     void run_hook(pooled_connection& c, const connection_hook& hook);
     void on_hook_done(pooled_connection& c, hook_outcome how, const std::string& why) override;
     void on_hook_dropped(pooled_connection& c) noexcept override;
+    [[nodiscard]] core::task task_of(const pooled_connection& c) noexcept;
+    void note_unprepared(std::string_view why) noexcept;
+    void forget_failure() noexcept;
     void finish_task(pooled_connection& c, core::verdict how);
     void take_server_limits(const result& rows);
 

@@ -79,7 +79,7 @@ void pool_impl::mend(pooled_connection& c) {
 void pool_impl::on_errand_done(pooled_connection& c) {
     (void)c.session().take_first_use();  // the pool's own use is nobody's lease
     const bool well = !c.errand.code && c.session().is_fit();
-    const auto doing = c.place().doing;
+    const auto doing = task_of(c);
     if (well && doing == core::task::prepare) {
         take_server_limits(c.errand.rows);
     }
@@ -87,6 +87,9 @@ void pool_impl::on_errand_done(pooled_connection& c) {
     if (well) {
         go_on(c, doing);
     } else {
+        if (doing == core::task::prepare) {
+            note_unprepared("the server did not tell its limits");
+        }
         finish_task(c, core::verdict::bad);
     }
 }
@@ -105,6 +108,9 @@ void pool_impl::go_on(pooled_connection& c, core::task doing) {
     if (hook != nullptr && *hook) {
         run_hook(c, *hook);
     } else {
+        if (doing == core::task::prepare) {
+            forget_failure();
+        }
         finish_task(c, core::verdict::good);
     }
 }
@@ -117,11 +123,19 @@ void pool_impl::run_hook(pooled_connection& c, const connection_hook& hook) {
         finish_task(c, core::verdict::bad);
         return;
     }
+    bool counts = false;
     {
         const guarded_machine::entry core{machine_};
-        c.hook = run;
+        counts = c.place().doing != core::task::none;  // else it took too long, or the connection is being closed
+        if (counts) {
+            c.hook = run;
+        }
     }
-    run->start(hook, c, shared_from_this());
+    if (counts) {
+        run->start(hook, c, shared_from_this());
+    } else {
+        finish_task(c, core::verdict::bad);
+    }
 }
 
 void pool_impl::on_hook_done(pooled_connection& c, hook_outcome how, const std::string& why) {
@@ -129,9 +143,38 @@ void pool_impl::on_hook_done(pooled_connection& c, hook_outcome how, const std::
     if (!why.empty()) {
         log(log_level::warning, [&] { return "a hook failed: " + why; });
     }
-    const auto doing = c.place().doing;
-    const bool left_clean = c.session().end_use() == pg::left::ready;
-    finish_task(c, left_clean ? verdict_of(doing, how) : core::verdict::bad);
+    const auto doing = task_of(c);
+    const auto left = c.session().end_use();
+    const auto verdict = left == pg::left::ready ? verdict_of(doing, how) : core::verdict::bad;
+    if (doing == core::task::prepare && verdict == core::verdict::bad) {
+        note_unprepared(why.empty() ? std::string_view{"on_connect refused it, or left it unclean"} : why);
+    } else if (doing == core::task::prepare) {
+        forget_failure();
+    }
+    finish_task(c, verdict);
+}
+
+void pool_impl::forget_failure() noexcept {
+    const std::lock_guard lock{state_mutex_};
+    last_connect_error_.reset();
+}
+
+core::task pool_impl::task_of(const pooled_connection& c) noexcept {
+    const guarded_machine::entry core{machine_};
+    return c.place().doing;
+}
+
+/// What `start` and those who are refused are told.
+void pool_impl::note_unprepared(std::string_view why) noexcept {
+    try {
+        auto message = "cannot prepare a connection: " + std::string{why};
+        auto failure = std::make_shared<const connect_failure>(
+            connect_failure{pool_errc::connect_failed, std::move(message), {}, std::chrono::steady_clock::now()});
+        const std::lock_guard lock{state_mutex_};
+        last_connect_error_ = std::move(failure);
+    } catch (const std::bad_alloc&) {
+        // Then without words.
+    }
 }
 
 void pool_impl::finish_task(pooled_connection& c, core::verdict how) {

@@ -10,6 +10,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <memory>
@@ -41,6 +42,7 @@ public:
             return;
         }
         rearm();  // before the earlier wait ends, whose `expired` looks
+        when = std::min(when, owed_);
         const auto fire = [expired, room = room_](boost::system::error_code ended = boost::asio::error::try_again) {
             expired(ended);
         };
@@ -50,7 +52,9 @@ public:
             timer_->expires_at(when);
             timer_->async_wait(boost::asio::bind_allocator(memory, fire));
             armed_for_.store(when.time_since_epoch().count(), std::memory_order_release);
+            owed_ = core::never;
         } catch (const std::bad_alloc&) {
+            owed_ = when;
             post(boost::asio::bind_allocator(memory, fire));
         }
     }
@@ -105,6 +109,7 @@ private:
     std::mutex mutex_;
     std::optional<boost::asio::steady_timer> timer_;
     std::atomic<core::time_point::rep> armed_for_{unarmed};
+    core::time_point owed_ = core::never;  // for which there was no memory
     bool stopped_ = false;
 };
 

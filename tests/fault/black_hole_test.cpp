@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 
 bool possible() {
     if (const auto reason = black_hole::unavailable(); !reason.empty()) {
-        std::puts(("skipped: " + reason).c_str());
+        std::puts(("SKIPPED: " + reason).c_str());
         return false;
     }
     return true;

@@ -22,7 +22,7 @@ constexpr std::chrono::milliseconds slack = 250ms;
 
 bool possible() {
     if (const auto reason = black_hole::unavailable(); !reason.empty()) {
-        std::puts(("skipped: " + reason).c_str());
+        std::puts(("SKIPPED: " + reason).c_str());
         return false;
     }
     return true;

@@ -238,3 +238,39 @@ TEST_CASE(
     CHECK(pool.stats().lost == 1);
     CHECK(pool.stats().retired == 2);
 }
+
+TEST_CASE(
+    "RE-8, VA-3: a session that the server ends under a statement (57P01) is a loss, and the others are replaced") {
+    asio::io_context context;
+    auto settings = fixture::settings("killed_at_work", {.min = 3, .max = 4});
+    settings.connect.url = fixture::server().url();
+    pool pool{context.get_executor(), settings};
+    error_code told;
+    run(context, [&]() -> asio::awaitable<void> {
+        plain_connection observer{fixture::server().url()};
+        co_await pool.start();
+        const auto at_work = [&]() -> asio::awaitable<void> {
+            try {
+                co_await pool.query("SELECT pg_sleep(600)");
+            } catch (const error& failure) {
+                told = failure.code();
+            }
+        };
+        asio::co_spawn(context, at_work(), asio::detached);
+        const auto kill = [&] {
+            return observer
+                       .execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'active' AND "
+                                "application_name = 'killed_at_work'")
+                       .size() == 1;
+        };
+        const bool killed = co_await reached(kill);
+        CHECK(killed);
+        const auto others_replaced = [&] { return pool.stats().retired == 2 && pool.stats().idle == 3; };
+        const bool replaced = co_await reached(others_replaced);
+        CHECK(replaced);
+        co_await pool.close(1s);
+    });
+    CHECK(told == sqlstate::admin_shutdown);
+    CHECK(pool.stats().lost == 1);
+    CHECK(pool.stats().discarded == 0);
+}

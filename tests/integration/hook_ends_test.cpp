@@ -197,3 +197,22 @@ TEST_CASE("LC-8: a pool, or its io_context, that goes away with a hook under way
         CHECK(fixture::sessions("hook_and_end") == 0);
     }
 }
+
+TEST_CASE("LC-8, SH-2: a before_close that would never end holds up close until the end of its grace") {
+    const bool asks_the_server = GENERATE(false, true);
+    asio::io_context context;
+    waiting_hook hook{.asks_the_server = asks_the_server};
+    pool_hooks hooks;
+    hooks.before_close = hook.bound();
+    pool pool{context.get_executor(), short_hooks("farewell_and_close", 600s), hooks};
+    const auto began = steady_clock::now();
+    run(context, [&]() -> asio::awaitable<void> {
+        (co_await pool.acquire()).release();
+        co_await pool.close(200ms);
+        CHECK(pool.stats().total == 0);
+    });
+    CHECK(hook.begun == 1);
+    CHECK(hook.cancelled == 1);
+    CHECK(steady_clock::now() - began < 60s);
+    CHECK(fixture::sessions("farewell_and_close") == 0);
+}

@@ -159,6 +159,8 @@ TEST_CASE("LC-8: while on_connect never goes well, who waits is told so at his d
     });
     REQUIRE(told);
     CHECK(told->reason() == pool_errc::acquire_timeout);
+    REQUIRE(told->last_connect_error());
+    CHECK_THAT(told->last_connect_error()->message, Catch::Matchers::StartsWith("cannot prepare a connection: "));
     CHECK(hook.pids.size() <= 2 + static_cast<std::size_t>(told->waited() / 25ms));
     CHECK(told->stats().dials <= 2 + static_cast<std::size_t>(told->waited() / 25ms));
 }

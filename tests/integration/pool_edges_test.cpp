@@ -167,7 +167,8 @@ TEST_CASE("leases that are discarded on other threads while the pool goes away h
 
 TEST_CASE("a process that has run out of descriptors for a while goes on afterwards") {
 #ifdef TRUNKLINE_TEST_SANITIZED
-    WARN("skipped: the undefined behaviour sanitizer opens a pipe to check a pointer, and takes its failure for a fault");
+    WARN("SKIPPED: the undefined behaviour sanitizer opens a pipe to check a pointer, and takes its failure for a "
+         "fault");
     return;
 #endif
     asio::io_context context;

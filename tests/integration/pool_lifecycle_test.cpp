@@ -94,6 +94,19 @@ TEST_CASE("a URL that libpq cannot read is refused at construction, and no secre
     }
 }
 
+TEST_CASE("everything that is wrong with settings is told at once, the URL too") {
+    asio::io_context context;
+    pool_settings settings;
+    settings.connect.url = "postgresql://host:port/x";
+    settings.size = {.min = 5, .max = 3};
+    try {
+        const pool refused{context.get_executor(), settings};
+        FAIL("wrong settings were taken");
+    } catch (const settings_error& error) {
+        CHECK(error.problems().size() == 2);
+    }
+}
+
 TEST_CASE("LC-3: rotation replaces every session, one after another, and breaks no lease") {
     asio::io_context context;
     pool pool{context.get_executor(), fixture::settings("rotate", {.min = 2, .max = 2})};

@@ -156,7 +156,8 @@ void model::begin_task(line& l, task what, const event& e) {
 void model::begin_close(line& l, leave_reason why, const event& e, bool farewell) {
     if (l.at == phase::closing) {  // it has been told
         demand(!l.close_told && !farewell, "each connection is closed once");
-        demand(l.doing == task::none || l.task_deadline <= now_, "the farewell has ended, or took too long");
+        demand(l.doing == task::none || std::min(l.task_deadline, close_deadline_) <= now_,
+               "the farewell has ended, or took too long");
         demand(why == l.leaving, "the reason does not change");
         l.doing = task::none;
         l.close_told = true;

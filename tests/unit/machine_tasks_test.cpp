@@ -148,6 +148,30 @@ TEST_CASE("LC-8: a new connection is prepared before it joins, and one that cann
     }
 }
 
+TEST_CASE("RE-12: what prepares a new connection has what the dial has left of its time, and no more than its own") {
+    const auto left = GENERATE(40ms, 5'000ms);
+    machine_driver d{{.max = 2, .prepares = true, .prepare_timeout = 3s}};
+    d.wait();
+    auto* const s = d.dialed().front();
+    d.event([&](auto& out) { d.machine.opened(*s, d.now, out, d.now + left); });
+    d.commands.clear();
+    const auto given = std::min<std::chrono::milliseconds>(left, 3s);
+    CHECK(d.pass_until(d.now + given - 1ns).empty());
+    const auto after = d.pass_until(d.now + 1ns);
+    REQUIRE(after.size() == 1);
+    CHECK(after.front().reason == leave_reason::unprepared);
+}
+
+TEST_CASE("SH-2: at the end of the grace nobody waits for a goodbye any more") {
+    machine_driver d{{.max = 1, .says_farewell = true, .farewell_timeout = 60s}};
+    auto* const s = d.idle(1).front();
+    d.close(1s);
+    CHECK(d.working(task::farewell) == std::vector<slot*>{s});
+    d.commands.clear();
+    d.tick_after(1s);
+    CHECK(d.closed_only(*s, leave_reason::shutdown));
+}
+
 TEST_CASE("LC-8: who is told before the goodbye is closed after it, or when it takes too long") {
     for (const bool late : {false, true}) {
         machine_driver d{{.max = 1, .says_farewell = true, .farewell_timeout = 200ms}};

@@ -18,7 +18,7 @@ struct pool_counts {
     std::size_t connecting = 0;  ///< dials under way
     std::size_t idle = 0;        ///< free for the next caller
     std::size_t leased = 0;      ///< borrowed
-    std::size_t resetting = 0;   ///< returned and being rolled back
+    std::size_t resetting = 0;   ///< in the pool's own hands: cleaned up, checked or kept alive
     std::size_t closing = 0;     ///< being closed, the server not yet done with them
     std::size_t waiting = 0;     ///< callers in the queue
 
@@ -36,7 +36,7 @@ struct pool_counts {
     std::uint64_t lost = 0;              ///< connections that broke or that the server ended
     std::uint64_t reaped_idle = 0;       ///< closed because nobody used them
     std::uint64_t reaped_old = 0;        ///< closed because of their age
-    std::uint64_t retired = 0;           ///< closed by `rotate` or `reconfigure`
+    std::uint64_t retired = 0;           ///< closed by `rotate`, `evict` or `reconfigure`, a lower `size.max` included
     std::uint64_t discarded = 0;         ///< closed because of the state that a lease left them in, or by `discard()`
     std::uint64_t rollbacks = 0;         ///< returned inside a transaction
     std::uint64_t cleanings = 0;         ///< returned in a state that had to be mended before the next had it

@@ -55,7 +55,11 @@ std::size_t automatic_max(std::size_t available, double share, std::size_t insta
 std::chrono::nanoseconds sweep_interval(const limits& by) noexcept {
     constexpr std::chrono::nanoseconds shortest{1'000'000};
     constexpr std::chrono::nanoseconds for_idle_floor{100'000'000};
+    constexpr std::chrono::nanoseconds for_lease_end{1'000'000'000};  // so that its place is back in three seconds
     auto interval = by.min_idle > 0 ? for_idle_floor : std::chrono::nanoseconds::max();
+    if (by.lease_timeout.count() > 0) {
+        interval = std::min(interval, for_lease_end);
+    }
     for (const auto kept : {by.idle_timeout, by.lease_timeout, by.leak_threshold}) {
         if (kept.count() > 0) {
             interval = std::min(interval, std::chrono::nanoseconds{kept} / 8);

@@ -62,8 +62,8 @@ public:
     /// A task is over, well or not: once for each `command_kind::work`, whatever became of the slot.
     void task_done(slot& s, verdict how, time_point now, actions& out);
 
-    /// A dial succeeded; `s.connection` is set.
-    void opened(slot& s, time_point now, actions& out);
+    /// A dial succeeded; `s.connection` is set. What prepares it has to end by `prepared_by` at the latest.
+    void opened(slot& s, time_point now, actions& out, time_point prepared_by = never);
     void open_failed(slot& s, dial_failure why, time_point now, actions& out);
     /// The connection broke, in whatever state. `server_ends`: because the server stops or drops everybody (57P01, 57P02).
     void lost(slot& s, bool server_ends, time_point now, actions& out);
@@ -164,7 +164,7 @@ private:
     void on_checked(slot& s, verdict how, bool keepalive, actions& out);
     void on_overdue(slot& s, actions& out);
     void lay_back(slot& s, bool last) noexcept;
-    void close_lent_out(actions& out);
+    void end_grace(actions& out);
 
     // machine_sweep.cpp
     void sweep(time_point now, actions& out);

@@ -6,12 +6,14 @@
 
 namespace trunkline::core {
 
-void machine::opened(slot& s, time_point now, actions& out) {
+void machine::opened(slot& s, time_point now, actions& out, time_point prepared_by) {
     assert(s.state == slot_state::connecting && s.doing == task::none);
     tell_time(now);
     s.opened_at = now;
     if (limits_.prepares && !closed_) {
-        begin(s, task::prepare, limits_.prepare_timeout, out);
+        const auto left = prepared_by == never ? nanoseconds::max() : std::max(prepared_by - now_, nanoseconds{0});
+        begin(s, task::prepare, std::min(limits_.prepare_timeout, std::chrono::ceil<std::chrono::milliseconds>(left)),
+              out);
     } else {
         gate_.on_success();
         join(s, out);
@@ -188,10 +190,12 @@ void machine::on_overdue(slot& s, actions& out) {
     }
 }
 
-void machine::close_lent_out(actions& out) {
+void machine::end_grace(actions& out) {
     for (slot& s : slots_) {
         if (s.state == slot_state::leased) {
             leave(s, leave_reason::shutdown, out);
+        } else if (s.doing == task::farewell) {
+            on_overdue(s, out);
         }
     }
 }
@@ -217,7 +221,7 @@ void machine::tick(time_point now, actions& out) {
     }
     if (close_deadline_ <= now) {
         close_deadline_ = never;
-        close_lent_out(out);
+        end_grace(out);
     }
     conclude(out);
 }

@@ -12,7 +12,7 @@ slot* machine::vacant_slot() noexcept {
         try {
             return &slots_.emplace_back();
         } catch (const std::bad_alloc&) {
-            memory_wait_ends_ = after(now_, memory_wait);
+            memory_wait_ends_ = std::min(memory_wait_ends_, after(now_, memory_wait));
             return nullptr;
         }
     }

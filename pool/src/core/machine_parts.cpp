@@ -112,7 +112,7 @@ void machine::order(const command& what, actions& out) noexcept {
 void machine::put_off(const command& what, actions& out) noexcept {
     if (what.kind != command_kind::report_leak) {
         what.target->put_off.set(index_of(what.kind));
-        memory_wait_ends_ = after(now_, memory_wait);
+        memory_wait_ends_ = std::min(memory_wait_ends_, after(now_, memory_wait));
         out.wake = next_wake();
     }
 }

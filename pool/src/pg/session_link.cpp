@@ -299,11 +299,11 @@ void session::link::tell(news& told) {
     for (const auto& notice : told.notices) {
         log_notice(notice);
     }
-    complete(told.done[0]);
-    complete(told.done[1]);
-    if (told.lost && to_.lost) {
+    if (told.lost && to_.lost) {           // before whoever has the session hears of it and gives it back
         to_.lost(lost_code_, lost_said_);  // no longer change once lost
     }
+    complete(told.done[0]);
+    complete(told.done[1]);
     if (told.closed) {
         told.closed();
     }

@@ -135,9 +135,13 @@ private:
     void attempt(news& told, Step step) noexcept {
         try {
             step();
-        } catch (const std::exception&) {
+        } catch (const std::bad_alloc&) {
             if (connection_) {
-                lose(told);
+                lose(told, "out of memory");
+            }
+        } catch (const std::exception& failed) {
+            if (connection_) {
+                lose(told, failed.what());
             }
         }
     }
