@@ -44,6 +44,10 @@ TEST_CASE("SA-8: without memory an acquire that finds a free connection ends, an
 TEST_CASE("SA-8: try_acquire and the return of its lease need no memory") {
     trial one{settings_of_trials(0, 1), {}};
     one_idle(one);
+    if (!fails_allocations()) {
+        WARN("SKIPPED: the thread sanitizer's own new cannot be made to fail");
+        return;
+    }
     fail_allocations(0, 1'000'000, whose::this_thread);
     auto got = one.lines->try_acquire();
     const bool had = got.has_value();
