@@ -7,18 +7,6 @@ namespace asio = boost::asio;
 using namespace trunkline;
 using namespace trunkline::test;
 
-constexpr std::size_t more_than_fit_inline = 6;  // of the core's commands in one event
-
-void acquire_once(trial& on) {
-    on.acquire_by_coroutine({});
-    on.drive_to_the_end();
-}
-
-void call_back_once(trial& on) {
-    on.acquire({});
-    on.drive_to_the_end();
-}
-
 }  // namespace
 
 TEST_CASE("SA-8: without memory an acquire that waits for a dial ends, and no slot is lost") {

@@ -10,8 +10,6 @@ using namespace std::chrono_literals;
 using namespace trunkline;
 using namespace trunkline::test;
 
-constexpr std::size_t more_than_fit_inline = 6;  // of the core's commands in one event
-
 void one_idle(trial& on) {
     on.open(1);
     on.held.clear();
@@ -23,16 +21,6 @@ void all_idle(trial& on) {
 }
 
 void all_leased(trial& on) { on.open(on.max); }
-
-void acquire_once(trial& on) {
-    on.acquire_by_coroutine({});
-    on.drive_to_the_end();
-}
-
-void call_back_once(trial& on) {
-    on.acquire({});
-    on.drive_to_the_end();
-}
 
 }  // namespace
 

@@ -129,6 +129,17 @@ void exhaust(const char* what, const experiment& by);
 /// What `exhaust` does before an attempt, unless `begins_itself`. Once an attempt.
 void begin_to_fail();
 
+/// What several experiments attempt.
+inline void acquire_once(trial& on) {
+    on.acquire_by_coroutine({});
+    on.drive_to_the_end();
+}
+inline void call_back_once(trial& on) {
+    on.acquire({});
+    on.drive_to_the_end();
+}
+inline constexpr std::size_t more_than_fit_inline = 6;  // of the core's commands in one event
+
 /// Settings of a pool whose sessions `sessions_of_trials` counts.
 pool_settings settings_of_trials(std::size_t min, std::size_t max);
 std::size_t sessions_of_trials();
