@@ -93,8 +93,10 @@ void dialer::dial(std::shared_ptr<const conninfo> where, std::chrono::millisecon
         }
     }
     const auto deadline = std::chrono::steady_clock::now() + timeout;
-    auto started = std::make_shared<pg::dial>(state_->shared, std::move(where), deadline, std::move(done));
-    boost::asio::post(state_->shared.context, [all = state_.get(), started = std::move(started)] {
+    // done may let go of the dialer before post() is back: what it still touches must outlive it.
+    const auto kept = state_;
+    auto started = std::make_shared<pg::dial>(kept->shared, std::move(where), deadline, std::move(done));
+    boost::asio::post(kept->shared.context, [all = kept.get(), started = std::move(started)] {
         std::erase_if(all->dials, [](const auto& one) { return one.expired(); });
         try {
             all->dials.push_back(started);
@@ -107,7 +109,8 @@ void dialer::dial(std::shared_ptr<const conninfo> where, std::chrono::millisecon
 }
 
 void dialer::abort() {
-    boost::asio::post(state_->shared.context, [all = state_.get()] { all->abort_all(); });
+    const auto kept = state_;  // as in dial(): a dial that is told of the abort may let go of the dialer
+    boost::asio::post(kept->shared.context, [all = kept.get()] { all->abort_all(); });
 }
 
 }  // namespace trunkline::pg
