@@ -15,10 +15,10 @@ step next_step(const unrest& now, std::size_t ahead) noexcept {
     if (ahead > 0) {
         return step::wait;
     }
-    // The request's connection has ended, so the signal has been sent. If the statement ended by it, it was taken; else,
-    // or if there was another one, it may lie in wait for the next statement.
-    const bool all_taken = now.asked == 0 || (now.asked == 1 && now.stopped_by_it);
-    if (!all_taken && !now.absorbed) {
+    // The request's connection has ended, so the signal has been sent, and it may lie in wait for the next statement. A
+    // statement that ended with 57014 need not have taken it: a statement_timeout, which the role, the database or the
+    // lease's own SET may have armed, ends it with the same code.
+    if (now.asked > 0 && !now.absorbed) {
         return step::absorb;
     }
     if (now.mending && now.in_transaction) {

@@ -15,7 +15,6 @@ struct unrest {
     bool statement_open = false;  ///< its ReadyForQuery has not come
     bool wants_request = false;   ///< the server is to be asked to stop it, once nothing runs in front of it
     bool request_open = false;    ///< that request is under way: a signal may still come
-    bool stopped_by_it = false;   ///< it ended with 57014, and that was no time-out of the server's
     unsigned asked = 0;           ///< requests that were sent
     bool absorbed = false;        ///< the empty statement that takes a late signal has been answered
     bool mending = false;         ///< a lease has ended: a transaction is rolled back
@@ -27,7 +26,7 @@ struct unrest {
 enum class step : unsigned char {
     wait,       ///< for what is under way
     ask,        ///< the server to stop the statement
-    absorb,     ///< a late signal, with an empty statement
+    absorb,     ///< a signal that came late, with an empty statement
     roll_back,  ///< the transaction
     done,       ///< quiet
     give_up,    ///< the ROLLBACK did not end the transaction

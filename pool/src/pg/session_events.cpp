@@ -164,7 +164,6 @@ void session::link::on_answered(unit what, news& told) {
         }
         unrest_.statement_open = unrest_.wants_request = false;
         ask_again_at_ = never;
-        unrest_.stopped_by_it = failed == sqlstate::query_canceled && armed_.value.count() == 0 && armed_.certain;
         break;
     case unit::reset:
         if (failed) {
