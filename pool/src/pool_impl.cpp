@@ -137,7 +137,7 @@ void pool_impl::cancel(acquire_operation& op) noexcept {
     core::actions decided;
     {
         const guarded_machine::entry core{machine_};
-        core->cancel(op, decided);
+        core->cancel(op, decided, std::chrono::steady_clock::now());
     }
     carry_out(decided);
 }

@@ -123,18 +123,20 @@ void pool_impl::run_hook(pooled_connection& c, const connection_hook& hook) {
         finish_task(c, core::verdict::bad);
         return;
     }
+    core::actions decided;
     bool counts = false;
     {
         const guarded_machine::entry core{machine_};
-        counts = c.place().doing != core::task::none;  // else it took too long, or the connection is being closed
+        counts = core->hook_begins(c.place(), std::chrono::steady_clock::now(), decided);
         if (counts) {
             c.hook = run;
         }
     }
     if (counts) {
+        arm(decided.wake);
         run->start(hook, c, shared_from_this());
     } else {
-        finish_task(c, core::verdict::bad);
+        finish_task(c, core::verdict::good);
     }
 }
 

@@ -5,6 +5,7 @@
 #include <boost/asio.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <optional>
 #include <string>
 #include <vector>
@@ -161,6 +162,56 @@ TEST_CASE("VA-4: when all idle connections are dead and silent, the caller has a
         CHECK(pings(server.session(i).texts()) <= 1);
     }
     CHECK(server.count().most_open <= most);
+}
+
+TEST_CASE("VA-4: a full pool of silent connections does not eat the usual deadline of five seconds") {
+    scripted_server server;
+    server.answer_with(dead_to_pings(10));
+    asio::io_context context;
+    auto settings = fixture::settings_on(server, {.min = 10, .max = 10});
+    settings.validation.after = 50ms;
+    settings.acquire.timeout = 5s;  // as by default, and a sign of life has the usual half second
+    pool pool{context.get_executor(), settings};
+    steady_clock::duration took{};
+    std::int32_t answered_by = 0;
+    run(context, [&]() -> asio::awaitable<void> {
+        co_await pool.start();
+        co_await lie_idle();
+        const auto began = steady_clock::now();
+        answered_by = co_await answering_session(pool);
+        took = steady_clock::now() - began;
+        co_await pool.close(1s);
+    });
+    CHECK(answered_by >= 10);
+    WARN("VA-4: with ten silent connections the caller was served after " << milliseconds(took) << " ms");
+    CHECK(server.count().most_open <= 10);
+}
+
+TEST_CASE("VA-2: a caller with little time goes on to another connection, and the slow one is not thrown away") {
+    scripted_server server;
+    std::atomic<int> asked{0};
+    server.answer_with([&](const received_statement& what) {
+        auto answer = one_row(static_cast<int>(what.session));
+        answer.delay = what.text.empty() && asked++ == 0 ? 700ms : 0ms;
+        return answer;
+    });
+    asio::io_context context;
+    auto settings = checking_settings(server, {.min = 2, .max = 2});
+    settings.validation.timeout = 20s;
+    pool pool{context.get_executor(), settings};
+    run(context, [&]() -> asio::awaitable<void> {
+        co_await pool.start();
+        co_await lie_idle();
+        {
+            const auto lease = co_await pool.acquire({.timeout = 1s});
+            CHECK(server.count().sessions == 2);
+        }
+        const bool both = co_await reached([&] { return pool.stats().idle == 2; });
+        CHECK(both);
+        co_await pool.close(1s);
+    });
+    CHECK(pool.stats().invalid == 0);
+    CHECK(server.count().sessions == 2);
 }
 
 namespace {

@@ -49,6 +49,26 @@ std::size_t model::keeping_alive() const {
         std::count_if(lines_.begin(), lines_.end(), [](const line& l) { return l.doing == core::task::keepalive; }));
 }
 
+bool model::all_idle_are_shunned() const {
+    return std::all_of(lines_.begin(), lines_.end(), [](const line& l) { return l.at != phase::idle || l.shunned; });
+}
+
+void model::forget_shunned() {
+    for (line& l : lines_) {
+        l.shunned = false;
+    }
+}
+
+/// VA-2: who waits for a check that takes half of his time goes on to another connection.
+void model::lose_patience() {
+    for (line& l : lines_) {
+        if (l.doing == core::task::check && l.task_deadline <= now_ && l.check_ends > now_) {
+            l.doing = core::task::keepalive;
+            l.task_deadline = l.check_ends;
+        }
+    }
+}
+
 /// Leased connections whose holder waits for another one.
 std::size_t model::waiting_holders() const {
     std::vector<const line*> found;
@@ -96,8 +116,7 @@ void model::after_try(time_point now, core::slot* got) {
 
 void model::after(const event& e, core::actions& out, time_point armed) {
     now_ = e.now;
-    const bool tells = !e.untold && e.kind != event_kind::cancel;
-    if (tells) {
+    if (!e.untold) {
         told_ = std::max(told_, now_);
     }
     if (punctual_) {
@@ -130,8 +149,12 @@ void model::happen(const event& e) {
         started_ = warming_ = true;
         warm_up_deadline_ = e.deadline;
         backoff_.on_tick(now_);
+        lose_patience();
         break;
-    case event_kind::tick: backoff_.on_tick(now_); break;
+    case event_kind::tick:
+        backoff_.on_tick(now_);
+        lose_patience();
+        break;
     case event_kind::wait:
         if (!closed_ && !suspended_ && live() == 0) {
             backoff_.on_tick(now_);
@@ -148,6 +171,7 @@ void model::happen(const event& e) {
     case event_kind::cancel: break;
     case event_kind::release:
     case event_kind::detach:
+    case event_kind::hook_begins:
     case event_kind::task_done:
     case event_kind::opened:
     case event_kind::open_failed:
@@ -175,6 +199,7 @@ void model::happen(const event& e) {
         suspended_ = held_ = false;
         last_quick_ = now_;
         backoff_.on_tick(now_);
+        lose_patience();
         break;
     case event_kind::close:
         closed_ = true;
@@ -204,6 +229,8 @@ void model::settings_come(const event& e) {
     next_old_ = std::min(next_old_, now_ + spacing);
     pause_until_ = {};
     backoff_.forgive();
+    forget_shunned();
+    lose_patience();
 }
 
 /// The events of one connection.
@@ -229,8 +256,10 @@ void model::come_back(const event& e) {
             put(l, phase::vacant);
         }
         return;
+    case event_kind::hook_begins: on_hook_begins(l); return;
     case event_kind::task_done: on_task_done(l, e); return;
     case event_kind::opened:
+        silent_ = false;
         l.opened_at = now_;
         l.alive_at = now_;
         set_lifetime(l);
@@ -291,6 +320,14 @@ void model::on_lost(line& l, const event& e) {
     }
 }
 
+void model::on_hook_begins(line& l) const {
+    if (l.doing == core::task::check || l.doing == core::task::clean) {
+        l.in_hook = true;
+        l.check_ends = l.task_deadline =
+            now_ + (l.doing == core::task::check ? limits_.before_acquire_timeout : limits_.after_release_timeout);
+    }
+}
+
 void model::on_task_done(line& l, const event& e) {
     l.in_task = false;
     --tasks_;
@@ -331,6 +368,7 @@ void model::on_task_done(line& l, const event& e) {
 
 void model::on_checked(line& l, const event& e) {
     l.alive_at = now_;
+    silent_ = false;
     l.suspect = false;
     l.checked = true;
     if (e.verdict == core::verdict::good) {
@@ -341,6 +379,7 @@ void model::on_checked(line& l, const event& e) {
     lay_idle(l);
     if (!queue_.empty()) {
         ++queue_.front()->tried;
+        l.shunned = e.verdict == core::verdict::elsewhere;
     }
 }
 

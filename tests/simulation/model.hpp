@@ -60,10 +60,13 @@ struct line {
     time_point alive_at{};
     time_point leased_since{};
     time_point task_deadline{};
+    time_point check_ends{};  ///< of a check: when it has taken too long for anybody
     core::leave_reason leaving = core::leave_reason::none;
     bool broken = false;  ///< lost while leased
     bool evicted = false;
     bool suspect = false;    ///< one was lost while it was idle
+    bool in_hook = false;    ///< its task has come to the program's part
+    bool shunned = false;    ///< idle, and the program wants another one for whose turn it is
     bool checked = false;    ///< inside an event: its check went well
     bool laid_back = false;  ///< idle after a check: where among the others is not known
     bool reported = false;   ///< its lease, as a leak
@@ -79,6 +82,7 @@ enum class event_kind : unsigned char {
     cancel,
     release,
     detach,
+    hook_begins,
     task_done,
     opened,
     open_failed,
@@ -146,6 +150,9 @@ private:
     [[nodiscard]] std::size_t n(phase p) const noexcept { return count_[static_cast<std::size_t>(p)]; }
     [[nodiscard]] std::size_t most() const noexcept { return std::min(limits_.max, cap_); }
     [[nodiscard]] std::size_t checking() const;
+    [[nodiscard]] std::size_t coming() const { return n(phase::connecting) + (silent_ ? 0 : checking()); }
+    [[nodiscard]] bool all_idle_are_shunned() const;
+    void forget_shunned();
     [[nodiscard]] std::size_t keeping_alive() const;
     [[nodiscard]] std::size_t waiting_holders() const;
     [[nodiscard]] bool ring_is_closed() const;
@@ -161,6 +168,8 @@ private:
     void come_back(const event& e);
     void join(line& l);
     void on_lost(line& l, const event& e);
+    void lose_patience();
+    void on_hook_begins(line& l) const;
     void on_task_done(line& l, const event& e);
     void on_checked(line& l, const event& e);
 
@@ -177,6 +186,7 @@ private:
     void begin_dial(core::slot& s);
     [[nodiscard]] bool may_be_doubted(const line& l) const;
     void begin_task(line& l, core::task what, const event& e);
+    void set_task_deadline(line& l, core::task what) const;
     void begin_close(line& l, core::leave_reason why, const event& e, bool farewell);
     void report_leak(line& l);
     void on_departure(line& l, core::leave_reason why);
@@ -225,6 +235,7 @@ private:
     int credit_ = 0;            // replacements owed; -1: one is ahead
     std::size_t joined_ = 0;    // connections since the last one left for its replacement
     bool asked_ = false;        // somebody was told that the server is down since the last dial
+    bool silent_ = false;       // a sign of life took too long, and none has come since
     bool started_ = false;
     bool warming_ = false;
     bool given_up_ = false;  // somebody, in this event, because the server lets nobody in

@@ -66,12 +66,12 @@ void model::begin_dial(core::slot& s) {
     demand(total() < most(), "SZ-1: never more sessions than max");
     const auto connecting = n(phase::connecting);
     demand(connecting < backoff_.parallel(), "SZ-6, RE-3, RE-4: dials run only so many at a time");
-    const auto coming = connecting + checking();
     const bool pausing = limits_.anticipation.count() > 0 && connecting > 0 && told_ < pause_until_;
-    const bool for_waiter = coming < queue_.size() && !pausing;
+    const bool for_waiter = coming() < queue_.size() && !pausing;
     const bool for_floor = started_ && live() + connecting < limits_.min;
-    const bool for_idle = started_ && limits_.min_idle > 0 &&
-                          n(phase::idle) + n(phase::free) + keeping_alive() + coming < limits_.min_idle + queue_.size();
+    const bool for_idle =
+        started_ && limits_.min_idle > 0 &&
+        n(phase::idle) + n(phase::free) + keeping_alive() + coming() < limits_.min_idle + queue_.size();
     const bool knock = asked_ && backoff_.probing() && connecting == 0;
     l.replaces = !for_waiter && !for_floor && !for_idle && !knock;
     if (l.replaces) {
@@ -93,7 +93,7 @@ void model::begin_dial(core::slot& s) {
     l.uses = 0;
     l.old_from = l.old_at = core::never;
     l.leaving = leave_reason::none;
-    l.broken = l.evicted = l.suspect = l.checked = l.laid_back = l.reported = l.close_told = false;
+    l.broken = l.evicted = l.suspect = l.checked = l.laid_back = l.reported = l.close_told = l.shunned = false;
     put(l, phase::connecting);
 }
 
@@ -106,19 +106,16 @@ bool model::may_be_doubted(const line& l) const {
 
 void model::begin_task(line& l, task what, const event& e) {
     demand(!l.in_task, "one task at a time");
-    auto timeout = limits_.check_timeout;
     switch (what) {
     case task::none:
     case task::farewell: demand(false, "a task has a name"); break;
     case task::prepare:
         demand(&l == subject_ && l.at == phase::fresh, "only what is new is prepared");
         put(l, phase::connecting);
-        timeout = limits_.prepare_timeout;
         break;
     case task::clean:
         demand(&l == subject_ && l.at == phase::unclean, "only what comes back unclean is cleaned");
         put(l, phase::resetting);
-        timeout = limits_.clean_timeout;
         break;
     case task::check: {
         const bool returned = &l == subject_ && l.at == phase::free && limits_.checks_each;
@@ -126,6 +123,7 @@ void model::begin_task(line& l, task what, const event& e) {
                "VA-1: no check without a doubt");
         demand(!queue_.empty() && !suspended_, "a check is for somebody who waits");
         demand(returned || checking() < queue_.size(), "no more checks than callers wait");
+        demand(!l.shunned, "VA-4: the program is not asked twice about one connection for the same caller");
         ++checks_;
         if (returned && !l.checked) {
             l.idle_since = now_;
@@ -149,8 +147,20 @@ void model::begin_task(line& l, task what, const event& e) {
     l.checked = false;
     l.doing = what;
     l.in_task = true;
+    l.in_hook = false;
     ++tasks_;
-    l.task_deadline = told_ + timeout;
+    set_task_deadline(l, what);
+}
+
+void model::set_task_deadline(line& l, task what) const {
+    const auto timeout = what == task::prepare ? limits_.prepare_timeout
+                         : what == task::clean ? limits_.clean_timeout
+                                               : limits_.check_timeout;
+    l.check_ends = l.task_deadline = told_ + timeout;
+    if (what == task::check && queue_.front()->due != core::never) {  // VA-2: half of what is left is for another one
+        const auto left = std::max(queue_.front()->due - told_, std::chrono::nanoseconds{0});
+        l.task_deadline = std::min(l.task_deadline, told_ + left - left / 2);
+    }
 }
 
 void model::begin_close(line& l, leave_reason why, const event& e, bool farewell) {
@@ -167,6 +177,13 @@ void model::begin_close(line& l, leave_reason why, const event& e, bool farewell
     const bool can_talk = why != leave_reason::lost && why != leave_reason::invalid && why != leave_reason::unprepared;
     demand(farewell == (limits_.says_farewell && can_talk && !l.lent && !l.in_task), "LC-8: who can be told is told");
     const bool unready = l.at == phase::connecting || (&l == subject_ && l.doing == task::prepare);
+    const bool asked = l.doing == task::check || l.doing == task::keepalive;
+    if (asked && why == leave_reason::invalid && !l.in_hook) {  // it has not answered
+        silent_ = true;
+        for (line& other : lines_) {
+            other.suspect = other.suspect || other.at == phase::idle;
+        }
+    }
     if (l.doing == task::prepare && why == leave_reason::unprepared) {  // it took too long
         backoff_.on_failure(core::dial_failure::transient, told_);
     }

@@ -30,6 +30,9 @@ void model::settle(call& c, const event& e) {
     case outcome::server_full:
     case outcome::refused: settle_refusal(c, e, newcomer); break;
     }
+    if (c.tried > 0) {
+        forget_shunned();
+    }
     c.waits = false;
     queue_.erase(std::find(queue_.begin(), queue_.end(), &c));
     if (queue_.empty()) {
@@ -51,8 +54,12 @@ void model::settle_refusal(const call& c, const event& e, bool newcomer) {
             std::find_if(queue_.rbegin(), queue_.rend(), [](const call* each) { return each->keeps != nullptr; });
         demand(*last == &c, "AQ-15: it is the last of them who is told");
     } else if (c.result == outcome::refused) {
-        demand(e.kind == event_kind::task_done && queue_.front() == &c, "LC-8: a hook refuses whose turn it is");
-        demand(e.verdict == core::verdict::refused || (e.verdict == core::verdict::elsewhere && c.tried > most()),
+        demand(queue_.front() == &c, "LC-8: a hook refuses whose turn it is");
+        const bool told = e.kind == event_kind::task_done && e.verdict == core::verdict::refused;
+        const bool has_been_asked = e.kind == event_kind::task_done && c.tried > most();
+        const bool nothing_else =
+            n(phase::idle) > 0 && all_idle_are_shunned() && n(phase::idle) + waiting_holders() == total();
+        demand(told || has_been_asked || (nothing_else && total() >= most()),
                "VA-4: nobody is given up before every connection was tried");
     } else {
         const auto why = backoff_.cause();

@@ -56,12 +56,13 @@ void model::check(time_point armed, const event& e) {
     if (live() <= limits_.min || n(phase::idle) <= limits_.min_idle) {
         not_over_min_until_ = now_;
     }
-    demand(queue_.empty() || n(phase::idle) == 0 || suspended_ || checking() >= queue_.size(),
-           "an idle connection and a waiter exist together only while checks are under way");
+    demand(queue_.empty() || suspended_ || checking() >= queue_.size() || all_idle_are_shunned(),
+           "an idle connection and a waiter exist together only while checks are under way, or the program wants none");
     demand(!ring_is_closed(), "AQ-15: where all who hold a connection wait, one of them is told");
     check_closed(armed);
     const bool warm = live() >= std::min(limits_.min, most());
-    const bool concludes = e.kind != event_kind::cancel && e.kind != event_kind::release;
+    const bool concludes =
+        e.kind != event_kind::cancel && e.kind != event_kind::release && e.kind != event_kind::hook_begins;
     demand(!warming_ || !warm || !concludes, "a warm-up that is complete is told so");
     check_idle();
     if (concludes) {
@@ -104,10 +105,9 @@ void model::check_dials(time_point armed) const {
     if (connecting >= backoff_.parallel()) {
         return;
     }
-    const auto coming = connecting + checking();
     const bool pauses = limits_.anticipation.count() > 0 && connecting > 0;
-    demand(queue_.size() <= coming || pauses, "RE-11: a waiter, room and an open gate mean a dial");
-    demand(queue_.size() <= coming || !pauses ||
+    demand(queue_.size() <= coming() || pauses, "RE-11: a waiter, room and an open gate mean a dial");
+    demand(queue_.size() <= coming() || !pauses ||
                armed <= std::max(pause_until_, settings_since_ + limits_.anticipation),
            "SZ-6: the end of the pause is among the reasons for the next tick");
     demand(!started_ || lacking(limits_.min, live()) <= connecting, "SZ-3: the floor is restored without an acquire");
@@ -119,9 +119,8 @@ void model::check_idle_floor(const event& e) const {
     if (partial || closed_ || suspended_ || !started_ || limits_.min_idle == 0 || !backoff_.surely_open()) {
         return;
     }
-    const auto coming = n(phase::connecting) + checking() + keeping_alive();
     demand(total() >= most() || n(phase::connecting) >= backoff_.parallel() ||
-               n(phase::idle) + coming >= limits_.min_idle + queue_.size(),
+               n(phase::idle) + coming() + keeping_alive() >= limits_.min_idle + queue_.size(),
            "SZ-3: the idle floor is restored without an acquire");
 }
 

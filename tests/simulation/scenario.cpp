@@ -73,6 +73,8 @@ trunkline::core::limits draw_limits(dice& d) {
     l.check_timeout = ms(d, 1, 30);
     l.prepare_timeout = ms(d, 1, 60);
     l.farewell_timeout = ms(d, 1, 30);
+    l.before_acquire_timeout = ms(d, 1, 30);
+    l.after_release_timeout = ms(d, 1, 30);
     return l;
 }
 

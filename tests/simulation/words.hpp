@@ -12,6 +12,7 @@ constexpr const char* name_of(event_kind k) {
     case event_kind::cancel: return "cancel";
     case event_kind::release: return "release";
     case event_kind::detach: return "detach";
+    case event_kind::hook_begins: return "hook_begins";
     case event_kind::task_done: return "task_done";
     case event_kind::opened: return "opened";
     case event_kind::open_failed: return "open_failed";

@@ -84,6 +84,7 @@ void world::happen(const happening& h) {
     case kind::close: close(*l); break;
     case kind::dial_ends: now(l, &world::dial_ends); break;
     case kind::dial_aborted: now(l, &world::dial_aborted); break;
+    case kind::hook_starts: hook_starts(*l); break;
     case kind::task_ends: task_ends(*l); break;
     case kind::server_let_go: let_go(*l); break;
     case kind::closed: act({.kind = event_kind::closed, .now = now_, .at = l}); break;
@@ -133,9 +134,10 @@ void world::tell_machine(const event& e, core::actions& out) {
     switch (e.kind) {
     case event_kind::start: machine_.start(e.now, e.deadline, out); break;
     case event_kind::wait: machine_.wait(*e.by, e.now, out); break;
-    case event_kind::cancel: machine_.cancel(*e.by, out); break;
+    case event_kind::cancel: machine_.cancel(*e.by, out, e.now); break;
     case event_kind::release: machine_.release(*e.at->slot, e.how, e.untold ? core::never : e.now, out); break;
     case event_kind::detach: machine_.detach(*e.at->slot, e.now, out); break;
+    case event_kind::hook_begins: hook_runs_ = machine_.hook_begins(*e.at->slot, e.now, out); break;
     case event_kind::task_done: machine_.task_done(*e.at->slot, e.verdict, e.now, out); break;
     case event_kind::opened: machine_.opened(*e.at->slot, e.now, out); break;
     case event_kind::open_failed: machine_.open_failed(*e.at->slot, e.why, e.now, out); break;

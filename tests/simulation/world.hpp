@@ -38,6 +38,7 @@ private:
         close,  // commands
         dial_ends,
         dial_aborted,
+        hook_starts,
         task_ends,
         server_let_go,
         closed,  // their answers
@@ -114,6 +115,7 @@ private:
     void dial_aborted(line& l);
     void work(line& l);
     [[nodiscard]] microseconds time_for(const line& l) const;
+    void hook_starts(line& l);
     void task_ends(line& l);
     [[nodiscard]] core::verdict verdict_on(const line& l);
     void close(line& l);
@@ -138,6 +140,7 @@ private:
     std::size_t highest_max_ = 0;
     bool calm_ = false;  // no new calls, the server is up
     bool closed_ = false;
+    bool hook_runs_ = false;  // the machine's answer to the last `hook_begins`
 };
 
 }  // namespace simulation

@@ -85,7 +85,27 @@ void world::work(line& l) {
     if (!calm_ && dice_.chance(plan_.hangs)) {
         return;
     }
-    later(kind::task_ends, up_to(calm_ ? time_for(l) / 2 : time_for(l) * 3 / 2), &l);
+    const auto longest = calm_ ? time_for(l) / 2 : time_for(l) * 3 / 2;
+    const bool has_hook = (l.doing == core::task::check && plan_.limits.checks_each) ||
+                          (l.doing == core::task::clean && plan_.limits.cleans_each);
+    later(has_hook && dice_.chance(50) ? kind::hook_starts : kind::task_ends, up_to(longest), &l);
+}
+
+/// The face's own part of a task has gone well.
+void world::hook_starts(line& l) {
+    const bool expected = l.doing == core::task::check || l.doing == core::task::clean;
+    act({.kind = event_kind::hook_begins, .now = now_, .at = &l});
+    demand(hook_runs_ == expected, "LC-8: a hook runs only while somebody asks for its outcome");
+    if (!hook_runs_) {
+        act({.kind = event_kind::task_done, .now = now_, .at = &l, .verdict = core::verdict::good});
+        return;
+    }
+    const microseconds time = std::min(plan_.limits.before_acquire_timeout, plan_.limits.after_release_timeout);
+    if (calm_ || !dice_.chance(plan_.hangs)) {
+        later(kind::task_ends, up_to(calm_ ? time / 2 : time * 3 / 2), &l);
+    } else {
+        later(kind::task_ends, 2 * time, &l);  // overdue by then, and told all the same
+    }
 }
 
 core::verdict world::verdict_on(const line& l) {

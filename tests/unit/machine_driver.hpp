@@ -50,7 +50,7 @@ public:
         return w;
     }
     void cancel(trunkline::core::waiter& w) {
-        event([&](auto& out) { machine.cancel(w, out); });
+        event([&](auto& out) { machine.cancel(w, out, now); });
     }
     void start(duration patience = std::chrono::seconds{5}) {
         event([&](auto& out) { machine.start(now, now + patience, out); });
@@ -66,6 +66,12 @@ public:
     }
     void done(trunkline::core::slot& s, trunkline::core::verdict how = trunkline::core::verdict::good) {
         event([&](auto& out) { machine.task_done(s, how, now, out); });
+    }
+    /// What the machine says to it.
+    bool begin_hook(trunkline::core::slot& s) {
+        bool runs = false;
+        event([&](auto& out) { runs = machine.hook_begins(s, now, out); });
+        return runs;
     }
     void lose(trunkline::core::slot& s, bool server_ends = false) {
         event([&](auto& out) { machine.lost(s, server_ends, now, out); });

@@ -4,116 +4,100 @@
 using namespace trunkline::core;
 using namespace std::chrono_literals;
 
-TEST_CASE("VA-1: a connection used a moment ago is lent without a question, one that lay idle is asked first") {
-    machine_driver d{{.max = 1, .idle_timeout = 0ms, .max_lifetime = 0ms, .validate_after = 1s}};
-    auto* const s = d.idle(1).front();
-    for (int i = 0; i < 1'000; ++i) {
-        REQUIRE(d.machine.try_acquire() == s);
-        d.release(*s);
-        d.pass_until(d.now + 1s - 1ns);
-    }
-    CHECK(d.numbers().checks.value() == 0);
-    d.pass_until(d.now + 2s);
-    CHECK(d.machine.try_acquire() == nullptr);
-    auto& w = d.wait();
-    CHECK(d.working(task::check) == std::vector<slot*>{s});
-    CHECK(w.result == outcome::pending);
-    d.done(*s);
-    CHECK(w.granted == s);
-}
-
-TEST_CASE("VA-1: with 0 everything that lay idle is asked, and what is handed on directly is not") {
-    machine_driver d{{.max = 1, .validate_after = 0ms}};
-    auto* const s = d.lease(1).front();
-    auto& w = d.wait();
-    d.release(*s);
-    CHECK(w.granted == s);
-    d.release(*s);
-    CHECK(d.machine.try_acquire() == nullptr);
-    d.wait();
-    CHECK(d.working(task::check).size() == 1);
-    d.done(*s);
-}
-
-TEST_CASE("VA-2: a check that takes too long costs the connection and the caller goes on with another") {
-    machine_driver d{
-        {.max = 2, .idle_timeout = 0ms, .max_lifetime = 0ms, .validate_after = 1s, .check_timeout = 500ms}};
-    const auto s = d.idle(2);
-    d.pass_until(d.now + 2s);
-    auto& w = d.wait(5s);
-    REQUIRE(d.working(task::check) == std::vector<slot*>{s[1]});
-    CHECK(d.wake <= d.now + 500ms);
-    d.tick_after(500ms);
-    CHECK(d.closing() == std::vector<slot*>{s[1]});
-    REQUIRE(d.working(task::check) == std::vector<slot*>{s[0]});
-    d.done(*s[0]);
-    CHECK(w.granted == s[0]);
-    d.done(*s[1]);  // late
+TEST_CASE("LC-8: who shall have another connection waits for one that is lent, and is not given up for the idle ones") {
+    machine_driver d{{.max = 2, .checks_each = true}};
+    auto& other = d.wait();
+    d.open(*d.dialed().front());
+    auto* const lent = d.working(task::check).front();
+    d.done(*lent);
+    REQUIRE(other.granted == lent);
+    auto& w = d.wait(10s);
+    d.open(*d.dialed().front());
+    auto* const shunned = d.working(task::check).front();
+    d.done(*shunned, verdict::elsewhere);
     CHECK(d.commands.empty());
-    CHECK(d.numbers().invalid.value() == 1);
-}
-
-TEST_CASE("VA-3: after one loss everything that was idle then is asked before it is lent") {
-    for (const auto from : {slot_state::idle, slot_state::leased, slot_state::resetting}) {
-        machine_driver d{{.max = 3}};
-        const auto s = d.lease(3);
-        d.release(*s[0]);
-        d.release(*s[1]);
-        if (from != slot_state::leased) {
-            d.release(*s[2], from == slot_state::idle ? returned::clean : returned::unclean);
-        }
-        REQUIRE(s[2]->state == from);
-        d.lose(*s[2]);
-        auto& w = d.wait();
-        CHECK(d.working(task::check) == std::vector<slot*>{s[1]});
-        d.done(*s[1]);
-        CHECK(w.granted == s[1]);
-        d.release(*s[1]);
-        CHECK(d.machine.try_acquire() == s[1]);  // used since: no longer suspect
-        CHECK(d.machine.try_acquire() == nullptr);
+    CHECK(w.result == outcome::pending);
+    d.release(*lent);
+    CHECK(d.working(task::check) == std::vector<slot*>{lent});
+    SECTION("it is granted that one") {
+        d.done(*lent);
+        CHECK(w.granted == lent);
+    }
+    SECTION("his time is over: the next one is offered both") {
+        d.done(*lent, verdict::bad);
+        d.pass_until(d.now + 10s);
+        CHECK(w.result == outcome::timed_out);
+        d.wait();
+        CHECK(d.working(task::check) == std::vector<slot*>{shunned});
     }
 }
 
-TEST_CASE("VA-4: a pool of dead connections ends in one fresh connect") {
-    machine_driver d{{.max = 3, .validate_after = 0ms}};
-    d.idle(3);
-    auto& w = d.wait();
-    for (int i = 0; i < 3; ++i) {
-        REQUIRE(d.working(task::check).size() == 1);
-        auto* const s = d.working(task::check).front();
-        d.done(*s, verdict::bad);
-        d.commands.erase(std::remove_if(d.commands.begin(), d.commands.end(),
-                                        [](const command& c) { return c.kind == command_kind::dial; }),
-                         d.commands.end());
-    }
-    CHECK(d.numbers().checks.value() == 3);
-    for (const auto& s : d.machine.slots()) {
-        if (s.state == slot_state::closing) {
-            d.end(const_cast<slot&>(s));
-        }
-    }
-    CHECK(d.numbers().dials.value() == 4);
-    for (const auto& s : d.machine.slots()) {
-        if (s.state == slot_state::connecting) {
-            d.open(const_cast<slot&>(s));
-            break;
-        }
-    }
-    CHECK(w.result == outcome::granted);
-}
-
-TEST_CASE("VA-4: a hook that wants another connection each time is asked max + 1 times and no more") {
-    machine_driver d{{.max = 3, .checks_each = true}};
+TEST_CASE(
+    "LC-8: who shall have another connection than the idle ones is given up when all others are held by who waits") {
+    machine_driver d{{.max = 2, .checks_each = true}};
     auto& first = d.wait();
     d.open(*d.dialed().front());
-    int asked = 0;
-    while (first.result == outcome::pending && asked < 100) {
-        REQUIRE(d.working(task::check).size() == 1);
-        ++asked;
-        d.done(*d.working(task::check).front(), verdict::elsewhere);
+    auto* const held = d.working(task::check).front();
+    d.done(*held);
+    REQUIRE(first.granted == held);
+    auto& w = d.wait(machine_driver::duration::max(), held);
+    d.open(*d.dialed().front());
+    d.done(*d.working(task::check).front(), verdict::elsewhere);
+    CHECK(w.result == outcome::refused);
+    d.release(*held);
+    d.done(*held);
+}
+
+TEST_CASE("LC-8: a hook has its own time, whatever the pool's part of the task has taken") {
+    const auto what = GENERATE(task::check, task::clean);
+    machine_driver d{{.max = 1,
+                      .idle_timeout = 0ms,
+                      .max_lifetime = 0ms,
+                      .clean_timeout = 60s,
+                      .check_timeout = 60s,
+                      .checks_each = what == task::check,
+                      .cleans_each = what == task::clean,
+                      .before_acquire_timeout = 2s,
+                      .after_release_timeout = 2s}};
+    d.wait();
+    auto* const s = d.dialed().front();
+    d.open(*s);
+    if (what == task::clean) {
+        d.release(*s);
     }
-    CHECK(first.result == outcome::refused);
-    CHECK(asked == 4);
+    REQUIRE(d.working(what) == std::vector<slot*>{s});
+    d.tick_after(59s);
+    REQUIRE(d.begin_hook(*s));
+    CHECK(d.wake <= d.now + 2s);
+    d.tick_after(2s - 1ns);
+    CHECK(d.closing().empty());
+    d.tick_after(1ns);
+    CHECK(d.closed_only(*s, what == task::check ? leave_reason::invalid : leave_reason::discarded));
+    CHECK_FALSE(d.begin_hook(*s));  // too late for another one
+}
+
+TEST_CASE("LC-8: a hook does not begin when the caller has gone on to another connection") {
+    machine_driver d{{.max = 1,
+                      .idle_timeout = 0ms,
+                      .max_lifetime = 0ms,
+                      .validate_after = 1s,
+                      .check_timeout = 1s,
+                      .checks_each = true}};
+    d.wait();
+    auto* const s = d.dialed().front();
+    d.open(*s);
+    d.done(*s);
+    d.release(*s);
+    d.pass_until(d.now + 2s);
+    auto& w = d.wait(400ms);
+    REQUIRE(d.working(task::check) == std::vector<slot*>{s});
+    d.tick_after(200ms);
+    CHECK_FALSE(d.begin_hook(*s));
+    d.done(*s);
+    REQUIRE(d.working(task::check) == std::vector<slot*>{s});  // it has answered, so that the hook is asked now
+    REQUIRE(d.begin_hook(*s));
+    d.done(*s);
+    CHECK(w.granted == s);
 }
 
 TEST_CASE("LC-8: a hook that refuses the caller keeps the connection for the next one") {

@@ -49,7 +49,8 @@ struct suspend_options {
 enum class hook_outcome {
     keep,           ///< the connection goes on
     discard,        ///< close it; of `before_acquire`: and try another
-    retry_another,  ///< of `before_acquire`: the connection is well, but this caller should have another; else: `keep`
+    retry_another,  ///< of `before_acquire`: the connection is well, but this caller should have another; else: `keep`.
+                    ///< It is asked once about each connection; when no other can come: as `fail_acquire`.
     fail_acquire,   ///< of `before_acquire`: the caller is told `pool_errc::refused_by_hook`; else: `discard`
 };
 

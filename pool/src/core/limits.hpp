@@ -16,7 +16,7 @@ struct limits {
     std::chrono::milliseconds backoff_max{5'000};
     std::chrono::milliseconds idle_timeout{600'000};    ///< 0: never
     std::chrono::milliseconds max_lifetime{1'800'000};  ///< 0: never
-    std::chrono::milliseconds clean_timeout{5'000};     ///< of a connection that came back unclean
+    std::chrono::milliseconds clean_timeout{5'000};     ///< of the pool's part in cleaning what came back unclean
 
     std::size_t min_idle = 0;
     bool first_in_first_out = false;            ///< which idle connection is lent first
@@ -36,15 +36,17 @@ struct limits {
     std::chrono::milliseconds keepalive{0};                     ///< 0: never
     std::size_t max_uses = 0;                                   ///< 0: never
     std::optional<std::chrono::milliseconds> validate_after{};  ///< unset: only what is suspect
-    std::chrono::milliseconds check_timeout{500};
-    std::chrono::milliseconds lease_timeout{0};   ///< 0: never
-    std::chrono::milliseconds leak_threshold{0};  ///< 0: never
+    std::chrono::milliseconds check_timeout{500};               ///< of the pool's part of a check: a sign of life
+    std::chrono::milliseconds lease_timeout{0};                 ///< 0: never
+    std::chrono::milliseconds leak_threshold{0};                ///< 0: never
 
     bool prepares = false;       ///< a new connection is prepared before it joins
     bool checks_each = false;    ///< a connection is checked before each lending
     bool cleans_each = false;    ///< a connection is cleaned after each lease
     bool says_farewell = false;  ///< a connection is told before it is closed
     std::chrono::milliseconds prepare_timeout{5'000};
+    std::chrono::milliseconds before_acquire_timeout{500};  ///< of the program's part of a check
+    std::chrono::milliseconds after_release_timeout{500};   ///< of the program's part of a cleaning
     std::chrono::milliseconds farewell_timeout{500};
 };
 

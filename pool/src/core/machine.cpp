@@ -85,12 +85,17 @@ void machine::wait(waiter& w, time_point now, actions& out) {
     conclude(out);
 }
 
-void machine::cancel(waiter& w, actions& out) {
+void machine::cancel(waiter& w, actions& out, time_point now) {
+    tell_time(now);
     if (w.result != outcome::pending) {
         return;  // whoever settled it has told it already, or is about to
     }
+    const bool was_choosy = w.passed_over > 0;
     unqueue(w);
     settle(w, outcome::cancelled, out);
+    if (was_choosy) {  // what the program did not want for this one may do for the next
+        conclude(out);
+    }
 }
 
 /// The hook did not want the first waiter to have the connection it was asked about.

@@ -53,12 +53,15 @@ public:
     /// found nothing.
     void wait(waiter& w, time_point now, actions& out);
     /// `w` gives up. If it has been settled already nothing happens: a grant stays a grant.
-    void cancel(waiter& w, actions& out);
+    void cancel(waiter& w, actions& out, time_point now = never);
 
     /// A lease comes back. `now` may be `never` for a clean one: it reads no clock.
     void release(slot& s, returned how, time_point now, actions& out);
     /// A lease keeps its connection for ever.
     void detach(slot& s, time_point now, actions& out);
+    /// The pool's own part of a task is over and the program's begins, with a time of its own. False: do not begin it,
+    /// for nobody asks for its outcome any more; the task is over.
+    [[nodiscard]] bool hook_begins(slot& s, time_point now, actions& out);
     /// A task is over, well or not: once for each `command_kind::work`, whatever became of the slot.
     void task_done(slot& s, verdict how, time_point now, actions& out);
 
@@ -134,11 +137,15 @@ private:
     void grant(slot& s, actions& out);
     [[nodiscard]] bool needs_check(const slot& s) const noexcept { return s.stale || limits_.checks_each; }
     [[nodiscard]] slot* next_idle() noexcept;
+    [[nodiscard]] slot* next_for_waiters() noexcept;
+    void forget_shunned() noexcept;
     void free_for_next(slot& s, actions& out);
     void come_back(slot& s, actions& out);
     void break_ring(actions& out);
     void watch_warm_up(actions& out);
     void begin(slot& s, task what, std::chrono::milliseconds timeout, actions& out);
+    void extend_task(slot& s, time_point deadline) noexcept;
+    [[nodiscard]] time_point patience_with_check() noexcept;
     void end_task(slot& s) noexcept;
     void leave(slot& s, leave_reason why, actions& out);
     void count_leaving(leave_reason why) noexcept;
@@ -147,6 +154,7 @@ private:
     [[nodiscard]] leave_reason reason_to_leave(const slot& s) const noexcept;
     void retire_idle(actions& out);
     void serve_waiters(actions& out);
+    [[nodiscard]] bool all_are_shunned() const noexcept;
     void dial(actions& out);
     slot* vacant_slot() noexcept;
     [[nodiscard]] outcome in_vain() const noexcept;
@@ -163,6 +171,7 @@ private:
     void on_prepared(slot& s, verdict how, actions& out);
     void on_checked(slot& s, verdict how, bool keepalive, actions& out);
     void on_overdue(slot& s, actions& out);
+    void on_silence() noexcept;
     void lay_back(slot& s, bool last) noexcept;
     void end_grace(actions& out);
 
@@ -210,6 +219,8 @@ private:
     std::size_t checking_ = 0;             // tasks `check` whose outcome counts
     std::size_t keeping_alive_ = 0;        // tasks `keepalive` whose outcome counts: as good as idle
     std::size_t holders_waiting_ = 0;      // leased connections whose holder waits for another
+    bool silent_ = false;                  // a sign of life took too long, and the server has given none since
+    bool shunning_ = false;                // some idle connection is shunned
     bool asked_ = false;                   // somebody was told that the server is down since the last dial
     time_point pause_ends_ = never;        // no further dial for waiters beside one under way before
     time_point memory_wait_ends_ = never;  // then what was put off for want of memory is tried again

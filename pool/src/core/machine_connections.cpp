@@ -10,6 +10,7 @@ void machine::opened(slot& s, time_point now, actions& out, time_point prepared_
     assert(s.state == slot_state::connecting && s.doing == task::none);
     tell_time(now);
     s.opened_at = now;
+    silent_ = false;
     if (limits_.prepares && !closed_) {
         const auto left = prepared_by == never ? nanoseconds::max() : std::max(prepared_by - now_, nanoseconds{0});
         begin(s, task::prepare, std::min(limits_.prepare_timeout, std::chrono::ceil<std::chrono::milliseconds>(left)),
@@ -127,6 +128,19 @@ void machine::task_done(slot& s, verdict how, time_point now, actions& out) {
     conclude(out);
 }
 
+bool machine::hook_begins(slot& s, time_point now, actions& out) {
+    tell_time(now);
+    const bool counts = s.by_deadline.is_linked() && s.doing != task::keepalive;
+    if (counts && (s.doing == task::check || s.doing == task::clean)) {
+        s.in_hook = true;
+        s.check_ends =
+            after(now_, s.doing == task::check ? limits_.before_acquire_timeout : limits_.after_release_timeout);
+        extend_task(s, s.check_ends);
+    }
+    out.wake = next_wake();
+    return counts;
+}
+
 void machine::on_prepared(slot& s, verdict how, actions& out) {
     if (how == verdict::good) {
         gate_.on_success();
@@ -144,12 +158,16 @@ void machine::on_checked(slot& s, verdict how, bool keepalive, actions& out) {
         return;
     }
     s.alive_at = now_;
+    silent_ = false;
     s.stale = limits_.validate_after && limits_.validate_after->count() == 0;
     if (how == verdict::good && !queue_.empty() && !suspended_ && !(keepalive && limits_.checks_each)) {
         grant(s, out);
         return;
     }
     lay_back(s, how == verdict::elsewhere);
+    if (how == verdict::elsewhere && !queue_.empty()) {
+        s.shunned = shunning_ = true;
+    }
     if (how == verdict::elsewhere || how == verdict::refused) {
         pass_over(how == verdict::refused ? outcome::refused : outcome::pending, out);
     }
@@ -176,6 +194,16 @@ void machine::lay_back(slot& s, bool last) noexcept {
 /// A task's time is over. Its end will be told all the same, and no longer counts.
 void machine::on_overdue(slot& s, actions& out) {
     const auto what = s.doing;
+    if (what == task::check && s.check_ends > now_) {  // who waits does so for another one; this one may still be well
+        s.doing = task::keepalive;
+        --checking_;
+        ++keeping_alive_;
+        extend_task(s, s.check_ends);
+        return;
+    }
+    if ((what == task::check || what == task::keepalive) && !s.in_hook) {
+        on_silence();
+    }
     end_task(s);
     switch (what) {
     case task::none: break;
@@ -187,6 +215,14 @@ void machine::on_overdue(slot& s, actions& out) {
     case task::keepalive: leave(s, leave_reason::invalid, out); break;
     case task::clean: leave(s, leave_reason::discarded, out); break;
     case task::farewell: order({command_kind::close, &s, s.doomed}, out); break;
+    }
+}
+
+/// What does not answer one may not answer any.
+void machine::on_silence() noexcept {
+    silent_ = true;
+    for (slot& other : idle_) {
+        other.stale = true;
     }
 }
 
@@ -235,6 +271,7 @@ void machine::reconfigure(const limits& given, bool replace_all, time_point now,
         ++generation_;
     }
     gate_.forgive();
+    forget_shunned();
     pause_ends_ = never;
     next_sweep_ = now;
     next_retirement_ = std::min(next_retirement_, now + retirement_spacing());

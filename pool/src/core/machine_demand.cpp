@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 namespace trunkline::core {
 
@@ -21,15 +22,54 @@ slot* machine::vacant_slot() noexcept {
     return &s;
 }
 
-/// Idle connections and waiters exist together only while as many checks are under way as anybody waits.
+/// Idle connections and waiters exist together only while as many checks are under way as anybody waits, or if the
+/// program wants none of them for the one whose turn it is.
 void machine::serve_waiters(actions& out) {
-    while (checking_ < queue_.size() && !idle_.empty() && !suspended_) {
-        slot& s = *next_idle();
-        idle_.erase(idle_.iterator_to(s));
-        if (needs_check(s)) {
-            begin(s, task::check, limits_.check_timeout, out);
+    while (checking_ < queue_.size() && !suspended_) {
+        slot* const s = next_for_waiters();
+        if (s == nullptr) {
+            if (!all_are_shunned()) {
+                return;
+            }
+            waiter& first = queue_.front();
+            unqueue(first);
+            settle(first, outcome::refused, out);
+            continue;
+        }
+        idle_.erase(idle_.iterator_to(*s));
+        if (needs_check(*s)) {
+            begin(*s, task::check, limits_.check_timeout, out);
         } else {
-            grant(s, out);
+            grant(*s, out);
+        }
+    }
+}
+
+/// The idle connection that is lent next, or null: the program wants another one than those.
+slot* machine::next_for_waiters() noexcept {
+    if (idle_.empty() || !shunning_) {
+        return idle_.empty() ? nullptr : next_idle();
+    }
+    const auto wanted = [](const slot& s) { return !s.shunned; };
+    if (limits_.first_in_first_out) {
+        const auto last = std::find_if(idle_.rbegin(), idle_.rend(), wanted);
+        return last == idle_.rend() ? nullptr : &*last;
+    }
+    const auto first = std::find_if(idle_.begin(), idle_.end(), wanted);
+    return first == idle_.end() ? nullptr : &*first;
+}
+
+/// The program wants none of the idle ones for the one whose turn it is, and no other will come: there is no room for
+/// another, and whoever holds one waits.
+bool machine::all_are_shunned() const noexcept {
+    return shunning_ && !idle_.empty() && numbers_.idle.value() + holders_waiting_ == total() && total() >= most();
+}
+
+/// It is somebody else's turn.
+void machine::forget_shunned() noexcept {
+    if (std::exchange(shunning_, false)) {
+        for (slot& s : slots_) {
+            s.shunned = false;
         }
     }
 }
@@ -41,7 +81,7 @@ void machine::dial(actions& out) {
     auto wanted = dials_wanted({
         .waiting = queue_.size(),
         .connecting = numbers_.connecting.value(),
-        .checking = checking_,
+        .checking = silent_ ? 0 : checking_,  // then another dead connection must not hold up who waits
         .idle = numbers_.idle.value() + keeping_alive_,
         .live = live(),
         .total = total(),
@@ -65,7 +105,7 @@ void machine::dial(actions& out) {
         s.opened_at = s.retire_at = s.idle_since = s.alive_at = s.leased_since = never;
         s.doomed = leave_reason::none;
         s.uses = s.seen_use = 0;
-        s.stale = s.reported = false;
+        s.stale = s.reported = s.shunned = false;
         if (has_room_ || owes_) {
             coming_ = &s;
             coming_is_owed_ = owes_;

@@ -66,6 +66,9 @@ void machine::unqueue(waiter& w) noexcept {
     if (w.holds != nullptr && --w.holds->holder_waits == 0) {
         --holders_waiting_;
     }
+    if (w.passed_over > 0) {
+        forget_shunned();
+    }
     if (queue_.empty()) {
         shedder_.on_empty();
     }
@@ -185,20 +188,37 @@ void machine::begin(slot& s, task what, std::chrono::milliseconds timeout, actio
     if (what == task::check || what == task::keepalive || what == task::clean) {
         move(s, slot_state::resetting);
     }
+    s.in_hook = false;
+    s.task_deadline = s.check_ends = after(now_, timeout);
     if (what == task::check) {
         ++checking_;
         ++numbers_.checks;
+        s.task_deadline = std::min(s.task_deadline, patience_with_check());
     }
     if (what == task::keepalive) {
         ++keeping_alive_;
         ++numbers_.keepalives;
     }
     s.doing = what;
-    s.task_deadline = after(now_, timeout);
     s.in_task = true;
     ++in_tasks_;
     tasks_.insert(s);
     order({command_kind::work, &s, leave_reason::none, what}, out);
+}
+
+/// When the one whose turn it is stops counting on a check: with half of his time left for another connection.
+time_point machine::patience_with_check() noexcept {
+    if (queue_.empty() || held_ || queue_.front().deadline == never) {
+        return never;
+    }
+    const auto left = std::max(queue_.front().deadline - now_, nanoseconds{0});
+    return now_ + left - left / 2;
+}
+
+void machine::extend_task(slot& s, time_point deadline) noexcept {
+    tasks_.erase(tasks_.iterator_to(s));
+    s.task_deadline = deadline;
+    tasks_.insert(s);
 }
 
 /// From now on its outcome does not count.
@@ -325,7 +345,9 @@ void machine::conclude(actions& out) {
 }
 
 void machine::check() const {
-    assert(idle_.empty() || queue_.empty() || suspended_ || checking_ >= queue_.size());
+    const bool shunned = std::all_of(idle_.begin(), idle_.end(), [](const slot& s) { return s.shunned; });
+    assert(shunned || queue_.empty() || suspended_ || checking_ >= queue_.size());
+    (void)shunned;
     std::size_t lent = 0;
     std::size_t in_tasks = 0;
     std::size_t checking = 0;

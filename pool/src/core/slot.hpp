@@ -56,6 +56,7 @@ struct slot {
     time_point alive_at = never;       ///< the last sign of life that was asked for; `never`: none
     time_point leased_since = never;   ///< as the sweeps saw it, of the lease `seen_use`
     time_point task_deadline = never;  ///< while a task is under way
+    time_point check_ends = never;     ///< of a check: when its connection is given up
     double lifetime_share = 0;         ///< its draw from the jitter of lifetimes
     double keepalive_share = 0;        ///< its draw from the jitter of keepalives
     std::uint64_t generation = 0;      ///< the pool's, when its dial began: another one must leave when it is free
@@ -71,6 +72,8 @@ struct slot {
     bool reported = false;   ///< its lease, as a leak
     bool lent_out = false;   ///< a lease holds it, even if it is being closed underneath
     bool in_task = false;    ///< a task holds it, even if its outcome no longer counts
+    bool in_hook = false;    ///< of the task it is the program's part
+    bool shunned = false;    ///< idle, and the program wants another one for the caller whose turn it is
     std::bitset<4> put_off;  ///< commands that there was no memory for, by their kind
 };
 
