@@ -80,6 +80,9 @@ struct sleeping_acquire final : acquire_operation {
     suspension sleeper;
 };
 
+// What a parked caller costs the pool; the rest of what it takes is its own coroutines' frames.
+static_assert(sizeof(sleeping_acquire) <= 256);
+
 /// A callback in the queue: a block of its own, from the handler's allocator.
 struct waiting_callback final : acquire_operation {
     using allocator = asio::associated_allocator_t<acquire_handler>;

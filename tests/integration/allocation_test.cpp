@@ -263,3 +263,28 @@ TEST_CASE("AQ-10, AQ-11: ten thousand parked waiters take a kibibyte each and no
     };
     with.run(body);
 }
+
+TEST_CASE("AQ-11: ten thousand waiting callbacks take at most 4 MiB") {
+    warm_pool with{url()};
+    const auto body = [](warm_pool& own) -> asio::awaitable<void> {
+        constexpr std::size_t clients = 10'000;
+        auto held = take_all(own.lines);
+        [[maybe_unused]] const auto before = ::mallinfo2().uordblks;  // one thread: all is in this arena
+        std::size_t served = 0;
+        for (std::size_t i = 0; i < clients; ++i) {
+            own.lines.async_acquire([&served](const error_code& code, const lease&) { served += code ? 0 : 1; });
+        }
+        const auto waiting = own.lines.stats().waiting;
+        CHECK(waiting == clients);
+#ifndef TRUNKLINE_TEST_SANITIZED
+        const auto taken = ::mallinfo2().uordblks - before;
+        WARN("a waiting callback takes " << taken / clients << " bytes");
+        CHECK(taken <= 4 * 1'024 * 1'024);
+#endif
+        held.clear();
+        while (served < clients) {
+            co_await pause(own.context, 5ms);
+        }
+    };
+    with.run(body);
+}
