@@ -1,11 +1,13 @@
 #include "pool_fixture.hpp"
 #include "support/catch.hpp"
 #include "support/run.hpp"
+#include "support/sanitizer.hpp"
 #include "waiting.hpp"
 
 #include <boost/asio.hpp>
 
 #include <atomic>
+#include <cstdint>
 #include <string>
 #include <thread>
 #include <vector>
@@ -17,6 +19,12 @@ using namespace trunkline::test;
 using std::chrono::steady_clock;
 
 namespace {
+
+#ifdef TRUNKLINE_TEST_SANITIZED
+constexpr std::uint64_t hand_overs = 50'000;
+#else
+constexpr std::uint64_t hand_overs = 1'000'000;
+#endif
 
 /// A pool of one connection, so that hand-overs come one after another on however many threads.
 pool_settings one_line(const std::string& application) {
@@ -76,6 +84,45 @@ TEST_CASE("AQ-2, AQ-4: ten thousand coroutines are served in the order in which 
     }
     CHECK(inversions == 0);
     CHECK(pool.stats().granted == clients + 1);  // and the one before them, for whom the connection was opened
+}
+
+TEST_CASE("AQ-2: in a million hand-overs nobody comes before one who waited longer") {
+    constexpr std::uint64_t clients = 1'000;
+    asio::io_context context;
+    pool pool{context.get_executor(), one_line("turns")};
+    std::uint64_t came = 0;
+    std::uint64_t served = 0;
+    std::uint64_t inversions = 0;
+    std::uint64_t active = clients;
+    const auto client = [&]() -> asio::awaitable<void> {
+        while (served < hand_overs) {
+            const auto turn = came++;  // the acquire below is in the queue before anybody else runs
+            const auto held = co_await pool.acquire();
+            inversions += turn == served ? 0 : 1;
+            ++served;
+        }
+        --active;
+    };
+    std::uint64_t immediate = 0;
+    run(context, [&]() -> asio::awaitable<void> {
+        auto held = co_await pool.acquire();
+        immediate = pool.stats().immediate;
+        for (std::uint64_t i = 0; i < clients; ++i) {
+            asio::co_spawn(context, client(), asio::detached);
+        }
+        const auto all_wait = [&] { return pool.stats().waiting == clients; };
+        const bool waiting = co_await reached(all_wait);
+        CHECK(waiting);
+        held.release();
+        const auto all_left = [&] { return active == 0; };
+        const bool left = co_await reached(all_left, 300s);
+        CHECK(left);
+        co_await pool.close(1s);
+    });
+    CHECK(inversions == 0);
+    CHECK(served >= hand_overs);
+    CHECK(pool.stats().granted >= hand_overs);
+    CHECK(pool.stats().immediate == immediate);  // all of them had waited
 }
 
 TEST_CASE("AQ-16: nobody is resumed inside another's release, and everybody on his own executor") {

@@ -1,5 +1,6 @@
 // Any order of cancellations, hand-overs and closes, on the core alone.
 #include "machine_driver.hpp"
+#include "support/sanitizer.hpp"
 
 #include <array>
 #include <memory>
@@ -9,6 +10,12 @@ using namespace trunkline::core;
 using namespace std::chrono_literals;
 
 namespace {
+
+#ifdef TRUNKLINE_TEST_SANITIZED
+constexpr std::uint64_t hand_overs = 100'000;
+#else
+constexpr std::uint64_t hand_overs = 1'000'000;
+#endif
 
 /// A crowd at one machine: everything happens in an order drawn at random, and is counted here a second time.
 class crowd {
@@ -126,11 +133,10 @@ private:
 
 }  // namespace
 
-TEST_CASE("TO-4, AQ-2: a million random arrivals, cancellations and hand-overs lose no slot and nobody's turn") {
+TEST_CASE("TO-4, AQ-2: a million hand-overs among random arrivals and cancellations lose no slot and nobody's turn") {
     crowd all{1};
-    for (int i = 0; i < 1'000'000; ++i) {
+    while (all.handed_over() < hand_overs) {
         all.step();
     }
-    CHECK(all.handed_over() > 100'000);
-    CHECK(all.cancelled() > 10'000);
+    CHECK(all.cancelled() > hand_overs / 10);
 }
