@@ -200,16 +200,31 @@ TEST_CASE("TO-8: beyond its share of cancellations a pool closes connections ins
     CHECK(of.lost == 0);
 }
 
-TEST_CASE("TO-12: an execution context may be destroyed while a session is being mended") {
-    for (int i = 0; i < 20; ++i) {
+TEST_CASE(
+    "TO-12: an execution context may be destroyed while a session is being mended, and nothing is left of either") {
+    constexpr int rounds = 20;
+    std::vector<int> backends;
+    int alive = 0;
+    int ended = 0;
+    for (int i = 0; i < rounds; ++i) {
         boost::asio::io_context context;
         lone_connection on{open_session(context.get_executor(), server().url())};
+        backends.push_back(on.backend_pid());
         const auto body = [&]() -> awaitable<void> {
-            (void)co_await run_and_cancel(on, "SELECT pg_sleep(60)", 1ms);
+            const std::shared_ptr<void> frame{&++alive, [&](int*) { --alive; }};
+            (void)co_await run_and_cancel(on, "SELECT pg_sleep(1)", 1ms);
             (void)co_await on.query("SELECT 1");
         };
-        boost::asio::co_spawn(context, body(), [](std::exception_ptr) {});
+        boost::asio::co_spawn(context, body(), [&](std::exception_ptr failed) {
+            ++ended;
+            CHECK_FALSE(failed);
+        });
         context.run_for(std::chrono::milliseconds{i});
+    }
+    CHECK(alive == 0);
+    CHECK(ended <= rounds);
+    for (const int backend : backends) {  // the longest sleeps for its second: it was not yet cancelled
+        CHECK(session_gone(backend));
     }
 }
 
