@@ -9,6 +9,7 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -16,6 +17,7 @@
 #include <fstream>
 #include <iomanip>
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <string_view>
 #include <sys/resource.h>
@@ -61,6 +63,45 @@ struct in_ms {
     }
     double value;
 };
+
+/// How long something took, each time.
+class sample {
+public:
+    void add(std::chrono::nanoseconds took) { all_.push_back(took); }
+    [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
+    /// What half of them did not exceed; of an even number the upper one. The same for other parts. At least one is needed.
+    [[nodiscard]] std::chrono::nanoseconds median() const { return quantile(0.5); }
+    [[nodiscard]] std::chrono::nanoseconds longest() const { return quantile(1); }
+    [[nodiscard]] std::chrono::nanoseconds quantile(double part) const {
+        REQUIRE_FALSE(all_.empty());
+        auto sorted = all_;
+        std::sort(sorted.begin(), sorted.end());
+        const auto at = static_cast<std::size_t>(part * static_cast<double>(sorted.size()));
+        return sorted[std::min(at, sorted.size() - 1)];
+    }
+    friend std::ostream& operator<<(std::ostream& out, const sample& of) {
+        return out << "median " << in_ms(of.median()) << ", p99 " << in_ms(of.quantile(0.99)) << ", longest "
+                   << in_ms(of.longest()) << " of " << of.size();
+    }
+
+private:
+    std::vector<std::chrono::nanoseconds> all_;
+};
+
+/// Gives the time from `begin` until it holds, to half a millisecond; nothing if it does not within half a minute.
+template <typename Condition>
+boost::asio::awaitable<std::optional<std::chrono::nanoseconds>> time_until(std::chrono::steady_clock::time_point begin,
+                                                                           Condition holds) {
+    boost::asio::steady_timer timer{co_await boost::asio::this_coro::executor};
+    while (!holds()) {
+        if (std::chrono::steady_clock::now() > begin + std::chrono::seconds{30}) {
+            co_return std::nullopt;
+        }
+        timer.expires_after(std::chrono::microseconds{500});
+        co_await timer.async_wait(boost::asio::use_awaitable);
+    }
+    co_return std::chrono::steady_clock::now() - begin;
+}
 
 /// User and system time of this process and all its threads.
 inline std::chrono::nanoseconds cpu_time() {

@@ -128,6 +128,12 @@ proxy_counts fault_proxy::counts() const {
     return all;
 }
 
+std::vector<proxy_flow::clock::time_point> fault_proxy::accepts() const {
+    std::vector<proxy_flow::clock::time_point> all;
+    call([&] { all = accepts_; });
+    return all;
+}
+
 /// Runs a task in the proxy's thread, between two rounds of it, and returns when it has run.
 void fault_proxy::call(const std::function<void()>& task) const {
     std::mutex mutex;
@@ -201,6 +207,7 @@ void fault_proxy::accept_all() {
     int client = -1;
     while ((client = ::accept4(listener_.listener(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
         ++ended_.accepted;
+        accepts_.push_back(proxy_flow::clock::now());
         if (door_ == proxy_door::open) {
             sessions_.emplace_back(client, target_, next_faults_.empty() ? faults_ : next_faults_.front());
             if (!next_faults_.empty()) {

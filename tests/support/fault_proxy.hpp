@@ -75,6 +75,8 @@ public:
     void half_close(proxy_direction direction);
 
     [[nodiscard]] proxy_counts counts() const;
+    /// When each connection came, those included that met a closed door.
+    [[nodiscard]] std::vector<proxy_flow::clock::time_point> accepts() const;
 
 private:
     void call(const std::function<void()>& task) const;
@@ -98,6 +100,7 @@ private:
     line_faults faults_;
     std::deque<line_faults> next_faults_;
     std::list<proxy_session> sessions_;
+    std::vector<proxy_flow::clock::time_point> accepts_;
     proxy_counts ended_;  // counts, without those of the sessions that are open
 
     std::uint16_t port_;
