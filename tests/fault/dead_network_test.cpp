@@ -70,7 +70,10 @@ struct swallowed_line {
 
 }  // namespace
 
-TEST_CASE("TO-2: queries into a black hole without a deadline fail by 17 s, as lost, and the pool goes on") {
+// What is sent and not acknowledged is given up after tcp_user_timeout, 10 s, at the retransmission that is due then. Where
+// an answer is awaited, the first keepalive goes out after 10 s of silence, and the second is due 5 s later: by then the
+// first has been unanswered, and nothing has come, for longer than tcp_user_timeout, and so the kernel gives up.
+TEST_CASE("TO-2: queries into a black hole without a deadline fail by 16 s, as lost, and the pool goes on") {
     if (!possible()) {
         return;
     }
@@ -88,8 +91,8 @@ TEST_CASE("TO-2: queries into a black hole without a deadline fail by 17 s, as l
         const auto told = [&] { return waiting.when != steady_clock::time_point{}; };
         const bool told_in_time = co_await reached(told, 60s);
         CHECK(told_in_time);
-        CHECK(measured("a statement that was sent into it failed", begin, sent.when) <= 17s);
-        CHECK(measured("a statement that waited for its answer failed", begin, waiting.when) <= 17s);
+        CHECK(measured("a statement that was sent into it failed", begin, sent.when) <= 16s);
+        CHECK(measured("a statement that waited for its answer failed", begin, waiting.when) <= 16s);
         one.release();
         other.release();
         on.net.restore();
