@@ -30,7 +30,73 @@ asio::awaitable<bool> refused_for(pool_errc reason, pool& from, sample& into) {
     co_return code == reason;
 }
 
+/// Ten thousand callers with deadlines of their own, none of whom is served: how late each of them is told.
+class expiring_crowd {
+public:
+    explicit expiring_crowd(std::size_t size) : late_(size) {}
+
+    void wait(pool& at, std::size_t which, std::chrono::milliseconds patience) {
+        const auto deadline = steady_clock::now() + patience;
+        at.async_acquire({.timeout = patience}, [this, which, deadline](const error_code& code, const lease&) {
+            late_[which] = steady_clock::now() - deadline;
+            otherwise_ += code == pool_errc::acquire_timeout ? 0 : 1;
+            ++told_;
+        });
+    }
+    [[nodiscard]] std::size_t told() const noexcept { return told_; }
+    [[nodiscard]] std::size_t told_otherwise() const noexcept { return otherwise_; }
+    [[nodiscard]] sample late() const {
+        sample all;
+        for (const auto one : late_) {
+            all.add(one);
+        }
+        return all;
+    }
+
+private:
+    std::vector<std::chrono::nanoseconds> late_;
+    std::atomic<std::size_t> told_{0};
+    std::atomic<std::size_t> otherwise_{0};
+};
+
+/// With `spread` their deadlines lie a tenth of a millisecond apart, in no order; without it they are all the same.
+sample expire(std::size_t waiters, bool spread) {
+    asio::io_context context;
+    auto settings = settings_on(fixture::server(), "expiring", {.min = 1, .max = 1});
+    pool pool{context.get_executor(), settings};
+    expiring_crowd crowd{waiters};
+    const auto everything = [&]() -> asio::awaitable<void> {
+        const auto held = co_await pool.acquire();
+        for (std::size_t i = 0; i < waiters; ++i) {
+            const auto turn = static_cast<std::int64_t>(i * 7'919 % waiters);
+            crowd.wait(pool, i, spread ? 1s + std::chrono::milliseconds{turn / 10} : 1'000ms);
+        }
+        const auto all_told = [&] { return crowd.told() == waiters; };
+        const bool told = co_await reached(all_told);
+        CHECK(told);
+    };
+    const auto whole = [&]() -> asio::awaitable<void> {
+        co_await everything();
+        co_await pool.close(1s);
+    };
+    run(context, whole, threads);
+    CHECK(crowd.told_otherwise() == 0);
+    return crowd.late();
+}
+
 }  // namespace
+
+TEST_CASE("AQ-5: of 10,000 who wait each is told within 5 ms of its deadline") {
+    constexpr std::size_t waiters = 10'000;
+    const auto one_by_one = expire(waiters, true);
+    const auto at_once = expire(waiters, false);
+    WARN("AQ-5: of 10,000 who wait, told after their deadlines, which lie 0.1 ms apart: " << one_by_one);
+    WARN("AQ-5: the same, all deadlines in the same moment: " << at_once);
+    CHECK(one_by_one.median() <= campaign::bound(5ms));
+    CHECK(at_once.median() <= campaign::bound(5ms));
+    CHECK(one_by_one.quantile(0) >= 0ns);  // nobody too early
+    CHECK(at_once.quantile(0) >= 0ns);
+}
 
 TEST_CASE("AQ-7: the call beyond a full queue is refused within 1 ms") {
     const auto trials = campaign::scaled<std::size_t>(10'000, 1'000);
