@@ -96,7 +96,7 @@ void pool_impl::on_failed(const core::command& what, const std::exception& why) 
 /// What those who got no connection are told; null if there is no memory for it.
 boost::intrusive_ptr<const refusal> pool_impl::refusal_now() const noexcept {
     try {
-        return new refusal{machine_.counts(), last_connect_error()};
+        return new refusal{counts(), last_connect_error()};
     } catch (const std::bad_alloc&) {
         return nullptr;
     }

@@ -3,6 +3,26 @@
 
 namespace trunkline::detail {
 
+namespace {
+
+/// What the core does not know: how sessions became quiet again, or did not. Not of the same moment as the rest.
+void add_counts_of_sessions(const pg::session_policy& from, pool_counts& to) noexcept {
+    const auto read = [](const pg::session_policy::count& one) { return one.load(std::memory_order_relaxed); };
+    to.rollbacks = read(from.rollbacks);
+    to.rollbacks_failed = read(from.rollbacks_failed);
+    to.resets = read(from.resets);
+    to.resets_failed = read(from.resets_failed);
+    to.drains = read(from.drains);
+    to.drains_given_up = read(from.drains_given_up);
+    to.query_timeouts = read(from.timeouts);
+    to.cancels = read(from.cancels);
+    to.cancels_proven = read(from.cancels_proven);
+    to.cancels_unproven = read(from.cancels_unproven);
+    to.cancels_refused = read(from.cancels_refused);
+}
+
+}  // namespace
+
 void pool_impl::rotate() {
     if (is_inherited()) {
         return;
@@ -93,13 +113,15 @@ pool_state pool_impl::state() const noexcept {
     return draining && now != pool_state::closed ? pool_state::draining : now;
 }
 
+pool_counts pool_impl::counts() const noexcept {
+    auto all = machine_.counts();
+    add_counts_of_sessions(*policy_, all);
+    return all;
+}
+
 pool_stats pool_impl::stats() const noexcept {
     pool_stats all;
-    static_cast<pool_counts&>(all) = machine_.counts();
-    all.rollbacks = policy_->rollbacks.load(std::memory_order_relaxed);
-    all.resets = policy_->resets.load(std::memory_order_relaxed);
-    all.cancels = policy_->cancels.load(std::memory_order_relaxed);
-    all.cancels_unproven = policy_->cancels_unproven.load(std::memory_order_relaxed);
+    static_cast<pool_counts&>(all) = counts();
     all.wait = waits_.snapshot();
     all.use = uses_.snapshot();
     all.dial = dials_.snapshot();

@@ -101,6 +101,7 @@ private:
     void carry_out(const core::command& next);
     void on_failed(const core::command& what, const std::exception& why) noexcept;
     [[nodiscard]] boost::intrusive_ptr<const refusal> refusal_now() const noexcept;
+    [[nodiscard]] pool_counts counts() const noexcept;
     void tell(core::waiter_list& settled) noexcept;
     void arm(core::time_point wake) noexcept;
     void on_timer() noexcept;

@@ -37,10 +37,11 @@ struct session_policy {
 
     count statements{0};        ///< started; each session adds its own in lots of 64, so it lags a little behind
     count timeouts{0};          ///< statements whose time was over, whoever noticed it first
-    count cancels{0};           ///< requests to stop a statement, repeated ones too
+    count cancels{0};           ///< requests to stop a statement that were sent, repeated ones too
+    count cancels_begun{0};     ///< requests of which it is not yet known whether they can be sent
     count cancels_proven{0};    ///< sessions that were proven quiet after one, and used again
     count cancels_unproven{0};  ///< sessions that were closed because that proof did not come in time
-    count cancels_refused{0};   ///< sessions that were closed because too many requests were asked for
+    count cancels_refused{0};   ///< sessions that were closed because a request would be too many, or found no memory
     count resets{0};            ///< sent
     count resets_failed{0};     ///< sessions that were closed because the server refused the reset
     count rollbacks{0};         ///< of transactions that a lease ended in

@@ -1,0 +1,270 @@
+#include "../integration/pool_fixture.hpp"
+#include "../integration/waiting.hpp"
+#include "support/catch.hpp"
+#include "support/run.hpp"
+
+#include <boost/asio.hpp>
+
+#include <csignal>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+// Each state in which a lease can come back, what becomes of its session, and that it is counted as what it is.
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+using namespace trunkline;
+using namespace trunkline::test;
+
+namespace {
+
+using tally = std::map<std::string, std::uint64_t>;
+
+/// So that a failure can be read.
+std::string text_of(const tally& all) {
+    std::string text;
+    for (const auto& [name, count] : all) {
+        text += name + " " + std::to_string(count) + " ";
+    }
+    return text;
+}
+
+/// What the pool has counted of its sessions between two moments: each counter that moved, and by how much. A request to
+/// stop that came too early is repeated, so of those it says only that there were some.
+tally moved(const pool_counts& before, const pool_counts& after) {
+    tally all{{"lost", after.lost - before.lost},
+              {"discarded", after.discarded - before.discarded},
+              {"cleanings", after.cleanings - before.cleanings},
+              {"rollbacks", after.rollbacks - before.rollbacks},
+              {"rollbacks_failed", after.rollbacks_failed - before.rollbacks_failed},
+              {"resets", after.resets - before.resets},
+              {"resets_failed", after.resets_failed - before.resets_failed},
+              {"drains", after.drains - before.drains},
+              {"drains_given_up", after.drains_given_up - before.drains_given_up},
+              {"query_timeouts", after.query_timeouts - before.query_timeouts},
+              {"cancels", after.cancels > before.cancels ? 1 : 0},
+              {"cancels_proven", after.cancels_proven - before.cancels_proven},
+              {"cancels_unproven", after.cancels_unproven - before.cancels_unproven},
+              {"cancels_refused", after.cancels_refused - before.cancels_refused}};
+    std::erase_if(all, [](const auto& one) { return one.second == 0; });
+    return all;
+}
+
+/// A process of the server's that does nothing until this is gone.
+class stopped_process {
+public:
+    explicit stopped_process(int pid) : pid_{pid} { REQUIRE(::kill(pid_, SIGSTOP) == 0); }
+    stopped_process(const stopped_process&) = delete;
+    stopped_process& operator=(const stopped_process&) = delete;
+    ~stopped_process() { ::kill(pid_, SIGCONT); }
+
+private:
+    int pid_;
+};
+
+pool_settings one_session(const std::string& application) {
+    auto settings = fixture::settings(application, {.min = 0, .max = 1});
+    settings.connect.url = fixture::server().url();
+    settings.query.server_timeout = false;
+    settings.acquire.timeout = 60s;
+    return settings;
+}
+
+/// Begins a statement on `on` that is not awaited; it lives for as long as the context runs.
+void begin(asio::io_context& context, connection& on, const char* sql) {
+    const auto body = [](connection* where, const char* what) -> asio::awaitable<void> {
+        (void)co_await outcome_of(*where, what);
+    };
+    asio::co_spawn(context, body(&on, sql), asio::detached);
+}
+
+/// Whether that session is in that state, as the server sees it.
+bool is_in(plain_connection& observer, int pid, const std::string& state) {
+    return observer.count("SELECT count(*) FROM pg_stat_activity WHERE pid = " + std::to_string(pid) +
+                          " AND state = '" + state + "'") == 1;
+}
+
+/// How a lease ends whose session goes on.
+struct ending {
+    const char* name;
+    std::vector<std::string> statements;
+    std::chrono::milliseconds within;  // for each; 0: as long as it takes
+    const char* running;               // a statement whose end is not awaited, or null
+    tally counted;
+};
+
+const std::vector<ending>& endings() {
+    static const std::vector<ending> all{
+        {"at rest", {"SELECT 1"}, 0ms, nullptr, {}},
+        {"in a transaction", {"BEGIN"}, 0ms, nullptr, {{"cleanings", 1}, {"rollbacks", 1}}},
+        {"in a failed transaction", {"BEGIN", "SELECT 1 / 0"}, 0ms, nullptr, {{"cleanings", 1}, {"rollbacks", 1}}},
+        {"with a setting", {"SET work_mem = '7MB'"}, 0ms, nullptr, {{"resets", 1}}},
+        {"after a COPY", {"COPY (SELECT 1) TO STDOUT"}, 0ms, nullptr, {{"drains", 1}, {"resets", 1}}},
+        {"after a statement that took too long",
+         {"SELECT pg_sleep(600)", "SELECT 1"},
+         100ms,
+         nullptr,
+         {{"query_timeouts", 1}, {"cancels", 1}, {"cancels_proven", 1}}},
+        {"amid a statement",
+         {"SELECT 1"},
+         0ms,
+         "SELECT pg_sleep(600)",
+         {{"cleanings", 1}, {"cancels", 1}, {"cancels_proven", 1}}},
+        {"amid a statement of a transaction",
+         {"BEGIN"},
+         0ms,
+         "SELECT pg_sleep(600)",
+         {{"cleanings", 1}, {"cancels", 1}, {"cancels_proven", 1}, {"rollbacks", 1}}},
+    };
+    return all;
+}
+
+/// Borrows, ends the lease in that way, and gives its backend once the connection lies idle again.
+asio::awaitable<int> end_lease(pool& from, asio::io_context& context, plain_connection& observer, const ending& how) {
+    auto held = co_await from.acquire();
+    const auto pid = held->backend_pid();
+    for (const auto& sql : how.statements) {
+        try {
+            co_await held->query(query_options{.timeout = how.within}, sql);
+        } catch (const error&) {
+            // What fails is part of the state.
+        }
+    }
+    if (how.running != nullptr) {
+        begin(context, *held, how.running);
+        const auto runs = [&] { return is_in(observer, pid, "active"); };
+        const bool in_time = co_await reached(runs);
+        CHECK(in_time);
+    }
+    held.release();
+    const auto back = [&] { return from.stats().idle == 1; };
+    const bool in_time = co_await reached(back);
+    CHECK(in_time);
+    co_return pid;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "HY-1: each state in which a lease comes back is counted by its kind and by no other, and the session goes on") {
+    asio::io_context context;
+    pool pool{context.get_executor(), one_session("returns")};
+    run(context, [&]() -> asio::awaitable<void> {
+        plain_connection observer{fixture::server().url()};
+        int first = 0;
+        {
+            const auto held = co_await pool.acquire();
+            first = held->backend_pid();
+        }
+        for (const auto& how : endings()) {
+            INFO(how.name);
+            const auto before = pool.stats();
+            const auto pid = co_await end_lease(pool, context, observer, how);
+            CHECK(pid == first);
+            CHECK(text_of(moved(before, pool.stats())) == text_of(how.counted));
+            const auto rows = co_await pool.query("SELECT concat_ws(' ', 'clean', current_setting('work_mem'))");
+            CHECK(rows[0].get<std::string>(0) == "clean 4MB");
+        }
+        co_await pool.close(1s);
+    });
+    CHECK(pool.stats().opened == 1);
+}
+
+TEST_CASE("HY-1, HY-3: a session with too much of a COPY to read is closed, and counted") {
+    asio::io_context context;
+    pool pool{context.get_executor(), one_session("long_copy")};
+    run(context, [&]() -> asio::awaitable<void> {
+        auto held = co_await pool.acquire();
+        const auto pid = held->backend_pid();
+        const auto code = co_await outcome_of(*held, "COPY (SELECT generate_series(1, 1000000)) TO STDOUT");
+        CHECK(code == pool_errc::unsupported_statement);
+        held.release();
+        const auto next = co_await pool.acquire();
+        CHECK(next->backend_pid() != pid);
+        co_await pool.close(0s);
+    });
+    CHECK(text_of(moved({}, pool.stats())) == text_of({{"drains", 1}, {"drains_given_up", 1}, {"discarded", 1}}));
+}
+
+TEST_CASE("HY-1, TO-5: a session whose statement does not end in time is closed, and counted") {
+    asio::io_context context;
+    auto settings = one_session("deaf");
+    settings.query.cancel_timeout = 200ms;
+    pool pool{context.get_executor(), settings};
+    run(context, [&]() -> asio::awaitable<void> {
+        plain_connection observer{fixture::server().url()};
+        auto held = co_await pool.acquire();
+        const auto pid = held->backend_pid();
+        begin(context, *held, "SELECT pg_sleep(600)");
+        const auto runs = [&] { return is_in(observer, pid, "active"); };
+        const bool in_time = co_await reached(runs);
+        CHECK(in_time);
+        const stopped_process deaf{pid};
+        held.release();
+        const auto next = co_await pool.acquire();
+        CHECK(next->backend_pid() != pid);
+        co_await pool.close(0s);
+    });
+    CHECK(text_of(moved({}, pool.stats())) ==
+          text_of({{"cleanings", 1}, {"cancels", 1}, {"cancels_unproven", 1}, {"lost", 1}}));
+}
+
+TEST_CASE("HY-1, HY-5: a session whose reset the server refuses is closed, and counted") {
+    asio::io_context context;
+    pool pool{context.get_executor(), one_session("refused_reset")};
+    run(context, [&]() -> asio::awaitable<void> {
+        plain_connection observer{fixture::server().url()};
+        auto held = co_await pool.acquire();
+        const auto pid = held->backend_pid();
+        co_await held->query("CREATE TEMP TABLE mine (i int)");
+        plain_connection other{fixture::server().url()};  // its lock makes DISCARD TEMP wait, so that it can be stopped
+        const auto table =
+            other.scalar("SELECT relnamespace::regnamespace || '.mine' FROM pg_class WHERE relname = 'mine'");
+        other.execute("BEGIN; LOCK TABLE " + table + " IN ACCESS SHARE MODE");
+        held.release();
+        const auto waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = " + std::to_string(pid);
+        const auto waiting = [&] { return observer.count(waits) == 1; };
+        const bool in_time = co_await reached(waiting);
+        CHECK(in_time);
+        observer.execute("SELECT pg_cancel_backend(" + std::to_string(pid) + ")");
+        const auto refused = [&] { return pool.stats().lost == 1; };
+        const bool noticed = co_await reached(refused);
+        CHECK(noticed);
+        const auto next = co_await pool.acquire();
+        CHECK(next->backend_pid() != pid);
+        co_await pool.close(0s);
+    });
+    CHECK(text_of(moved({}, pool.stats())) == text_of({{"resets", 1}, {"resets_failed", 1}, {"lost", 1}}));
+}
+
+TEST_CASE("HY-1, TO-8: what is counted as a request to stop was sent, and what was refused was not") {
+    scripted_server server;
+    server.answer_with(runs_until_cancelled());
+    asio::io_context context;
+    auto settings = fixture::settings_on(server, {.min = 0, .max = 1});
+    settings.acquire.timeout = 60s;
+    pool pool{context.get_executor(), settings};
+    std::size_t leases = 0;
+    run(context, [&]() -> asio::awaitable<void> {
+        while (pool.stats().cancels_refused == 0 && leases < 1'000) {
+            auto held = co_await pool.acquire();
+            ++leases;
+            begin(context, *held, "SELECT 1");
+            const auto runs = [&] { return server.count().statements >= leases; };
+            const bool in_time = co_await reached(runs);
+            CHECK(in_time);
+            held.release();
+        }
+        const auto closed = [&] { return pool.stats().discarded == 1; };
+        const bool in_time = co_await reached(closed);
+        CHECK(in_time);
+        co_await pool.close(1s);
+    });
+    const auto now = pool.stats();
+    CHECK(server.wait_for([&] { return server.count().cancels >= now.cancels; }));
+    CHECK(now.cancels == server.count().cancels);
+    CHECK(now.cancels_refused == 1);
+    CHECK(now.cancels_proven == leases - 1);
+    WARN(now.cancels << " requests to stop for " << leases << " statements, then one refused");
+}
