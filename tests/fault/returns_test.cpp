@@ -1,6 +1,7 @@
 #include "../integration/pool_fixture.hpp"
 #include "../integration/waiting.hpp"
 #include "support/catch.hpp"
+#include "support/fault_proxy.hpp"
 #include "support/run.hpp"
 
 #include <boost/asio.hpp>
@@ -83,6 +84,10 @@ void begin(asio::io_context& context, connection& on, const char* sql) {
 bool is_in(plain_connection& observer, int pid, const std::string& state) {
     return observer.count("SELECT count(*) FROM pg_stat_activity WHERE pid = " + std::to_string(pid) +
                           " AND state = '" + state + "'") == 1;
+}
+
+bool is_there(plain_connection& observer, int pid) {
+    return observer.count("SELECT count(*) FROM pg_stat_activity WHERE pid = " + std::to_string(pid)) == 1;
 }
 
 /// How a lease ends whose session goes on.
@@ -169,6 +174,89 @@ TEST_CASE(
         co_await pool.close(1s);
     });
     CHECK(pool.stats().opened == 1);
+}
+
+TEST_CASE("HY-1: a rollback that does not end in time costs the connection, and is counted") {
+    asio::io_context context;
+    auto settings = one_session("slow_rollback");
+    settings.lifetime.rollback_timeout = 100ms;
+    pool pool{context.get_executor(), settings};
+    run(context, [&]() -> asio::awaitable<void> {
+        plain_connection observer{fixture::server().url()};
+        auto held = co_await pool.acquire();
+        const auto pid = held->backend_pid();
+        co_await held->query("BEGIN");
+        {
+            const stopped_process frozen{pid};
+            held.release();
+            const auto next = co_await pool.acquire();
+            CHECK(next->backend_pid() != pid);
+            CHECK(is_in(observer, pid, "idle in transaction"));  // so it was not the ROLLBACK that ended it
+        }
+        const auto gone = [&] { return !is_there(observer, pid); };
+        const bool ended = co_await reached(gone);
+        CHECK(ended);
+        co_await pool.close(1s);
+    });
+    CHECK(text_of(moved({}, pool.stats())) ==
+          text_of({{"cleanings", 1}, {"rollbacks", 1}, {"rollbacks_failed", 1}, {"lost", 1}}));
+}
+
+TEST_CASE("HY-1: a lease whose socket is dead as it comes back, in a transaction or not, costs the connection") {
+    const bool in_transaction = GENERATE(false, true);
+    fault_proxy line{fixture::server()};
+    asio::io_context context;
+    auto settings = one_session("dead_socket");
+    settings.connect.url = line.url(fixture::server(), "sslmode=disable&gssencmode=disable");
+    pool pool{context.get_executor(), settings};
+    run(context, [&]() -> asio::awaitable<void> {
+        plain_connection observer{fixture::server().url()};
+        auto held = co_await pool.acquire();
+        const auto pid = held->backend_pid();
+        if (in_transaction) {
+            co_await held->query("BEGIN");
+        }
+        line.end_all(proxy_end::reset);  // and the pool has read nothing of it yet: this runs on its only thread
+        held.release();
+        const auto closed = [&] { return pool.stats().lost == 1; };
+        const bool noticed = co_await reached(closed);
+        CHECK(noticed);
+        const auto next = co_await pool.acquire();
+        CHECK(next->backend_pid() != pid);
+        const auto gone = [&] { return !is_there(observer, pid); };
+        const bool ended = co_await reached(gone);
+        CHECK(ended);
+        const auto rows = co_await next->query("SELECT 7");
+        CHECK(rows[0].get<std::int32_t>(0) == 7);
+        co_await pool.close(0s);
+    });
+    auto expected = tally{{"lost", 1}};
+    if (in_transaction) {  // libpq calls the status unknown, which may be one: so a ROLLBACK is tried, and fails
+        expected.insert({{"cleanings", 1}, {"rollbacks", 1}, {"rollbacks_failed", 1}});
+    }
+    CHECK(text_of(moved({}, pool.stats())) == text_of(expected));
+}
+
+TEST_CASE("HY-1: a session whose transaction status nobody knows any more is closed, and counted") {
+    scripted_server server;
+    server.answer_with([](const received_statement& what) {
+        // A message that is no message: libpq gives the connection up (PQTRANS_UNKNOWN), the socket stays open.
+        return what.session == 0 ? sends_back(std::string{"D\0\0\0\1", 5}, afterwards::hang) : one_row(7);
+    });
+    asio::io_context context;
+    pool pool{context.get_executor(), fixture::settings_on(server, {.min = 0, .max = 1})};
+    run(context, [&]() -> asio::awaitable<void> {
+        auto held = co_await pool.acquire();
+        const auto code = co_await outcome_of(*held, "SELECT 1");
+        CHECK(code == errc::connection_lost);
+        held.release();
+        const auto rows = co_await pool.query("SELECT 1");
+        CHECK(rows[0].get<std::int32_t>(0) == 7);
+        co_await pool.close(1s);
+    });
+    CHECK(server.count().sessions == 2);
+    CHECK(server.session(0).statements.size() == 1);
+    CHECK(text_of(moved({}, pool.stats())) == text_of({{"lost", 1}}));
 }
 
 TEST_CASE("HY-1, HY-3: a session with too much of a COPY to read is closed, and counted") {
