@@ -27,6 +27,12 @@ public:
         }
     }
 
+    void between(std::size_t value, std::size_t least, std::size_t most, const char* setting) {
+        require(value >= least && value <= most, setting,
+                "is " + std::to_string(value) + "; give between " + std::to_string(least) + " and " +
+                    std::to_string(most));
+    }
+
     void positive(std::chrono::milliseconds value, const char* setting) {
         require(value.count() >= 1 && value <= longest, setting,
                 "is " + std::to_string(value.count()) + " ms; give between 1 ms and 1 year");
@@ -50,11 +56,16 @@ private:
     std::vector<settings_problem> problems_;
 };
 
+// Why each: settings.hpp. Beyond them a number is a slip of the pen, or would be taken for a limit and be none.
 constexpr std::size_t most_connections = 10'000;
+constexpr std::size_t most_instances = 100'000;
+constexpr std::size_t most_connecting = 1'000;
+constexpr std::size_t most_breaker_failures = 1'000'000;
+constexpr std::size_t most_waiting = 10'000'000;
+constexpr std::size_t most_drained = std::size_t{1} << 30;
 
 void check_size(checker& check, const size_settings& size) {
-    check.require(size.max >= 1 && size.max <= most_connections, "size.max",
-                  "is " + std::to_string(size.max) + "; give between 1 and " + std::to_string(most_connections));
+    check.between(size.max, 1, most_connections, "size.max");
     const auto within_max = [&](std::size_t value, const char* setting) {
         check.require(value <= size.max, setting,
                       "is " + std::to_string(value) + ", more than size.max (" + std::to_string(size.max) +
@@ -65,14 +76,13 @@ void check_size(checker& check, const size_settings& size) {
     if (size.automatic) {
         check.require(size.automatic->share > 0 && size.automatic->share <= 1, "size.automatic.share",
                       "is " + std::to_string(size.automatic->share) + "; give more than 0 and at most 1");
-        check.require(size.automatic->instances >= 1, "size.automatic.instances", "is 0; give 1 or more");
+        check.between(size.automatic->instances, 1, most_instances, "size.automatic.instances");
     }
 }
 
 void check_connect(checker& check, const connect_settings& connect) {
     check.positive(connect.timeout, "connect.timeout");
-    check.require(connect.max_connecting >= 1, "connect.max_connecting",
-                  "is 0, so that no connection could ever be opened; give 1 or more");
+    check.between(connect.max_connecting, 1, most_connecting, "connect.max_connecting");
     check.zero_or_more(connect.anticipation, "connect.anticipation", "at once");
     check.positive(connect.backoff_initial, "connect.backoff_initial");
     check.positive(connect.backoff_max, "connect.backoff_max");
@@ -96,16 +106,14 @@ void check_recovery(checker& check, const recovery_settings& recovery) {
     check.positive(recovery.full_retry, "recovery.full_retry");
     check.positive(recovery.starting_retry, "recovery.starting_retry");
     check.positive(recovery.misconfigured_retry, "recovery.misconfigured_retry");
-    check.require(recovery.breaker_failures >= 1, "recovery.breaker_failures",
-                  "is 0, so that no dial could ever be begun; give 1 or more");
+    check.between(recovery.breaker_failures, 1, most_breaker_failures, "recovery.breaker_failures");
     check.positive(recovery.breaker_window, "recovery.breaker_window");
     check.positive(recovery.breaker_pause, "recovery.breaker_pause");
 }
 
 void check_acquire(checker& check, const acquire_settings& acquire) {
     check.positive(acquire.timeout, "acquire.timeout");
-    check.require(acquire.max_waiting >= 1, "acquire.max_waiting",
-                  "is 0, so that nobody could ever wait; give 1 or more");
+    check.between(acquire.max_waiting, 1, most_waiting, "acquire.max_waiting");
     check.zero_or_more(acquire.shed_target, "acquire.shed_target", "off");
     check.require(acquire.shed_target.count() <= 0 || acquire.shed_target < acquire.timeout, "acquire.shed_target",
                   "is not shorter than acquire.timeout, so that it never counts; lower it, or turn it off with 0");
@@ -140,8 +148,11 @@ void check_use(checker& check, const pool_settings& settings) {
     }
     check.zero_or_more(settings.query.timeout, "query.timeout", "none");
     check.positive(settings.query.cancel_timeout, "query.cancel_timeout");
+    check.between(settings.reset.drain_bytes, 0, most_drained, "reset.drain_bytes");
     check.positive(settings.reset.drain_time, "reset.drain_time");
     const auto& lease = settings.lease;
+    check.require(lease.timeout.count() <= 0 || settings.query.timeout < lease.timeout, "query.timeout",
+                  "is not shorter than lease.timeout, so that it never counts; lower it, or turn it off with 0");
     check.zero_or_more(lease.timeout, "lease.timeout", "never");
     check.zero_or_more(lease.leak_threshold, "lease.leak_threshold", "never");
     check.require(lease.timeout.count() <= 0 || lease.leak_threshold < lease.timeout, "lease.leak_threshold",

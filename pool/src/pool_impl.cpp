@@ -14,8 +14,14 @@ namespace trunkline::detail {
 
 namespace {
 
-std::shared_ptr<const pool_settings> checked(pool_settings settings) {
+std::shared_ptr<const pool_settings> checked(pool_settings settings, const pool_hooks& hooks) {
     auto problems = validate(settings);
+    if (hooks.before_acquire && settings.hooks.before_acquire_timeout >= settings.acquire.timeout) {
+        problems.push_back(
+            {"hooks.before_acquire_timeout",
+             "is not shorter than acquire.timeout, so that one slow hook could cost a caller all the time "
+             "there is; lower it or raise acquire.timeout"});
+    }
     try {
         (void)pg::parse_conninfo(settings.connect);
     } catch (const settings_error& unreadable) {
@@ -60,7 +66,7 @@ pool_impl::pool_impl(boost::asio::any_io_executor executor, pool_settings settin
       acquire_timeout_{settings.acquire.timeout.count()},
       reads_clock_{needs_clock(limits_of(settings, hooks_))},
       policy_{policy_of(settings)},
-      settings_{checked(std::move(settings))},
+      settings_{checked(std::move(settings), hooks_)},
       where_{std::make_shared<const pg::conninfo>(pg::parse_conninfo(settings_->connect))},
       work_{boost::asio::prefer(executor_, boost::asio::execution::outstanding_work.tracked)} {}
 
@@ -342,7 +348,7 @@ void pool_impl::reconfigure(pool_settings settings) {
         return;
     }
     const std::lock_guard one_at_a_time{reconfigure_mutex_};
-    auto next = checked(std::move(settings));
+    auto next = checked(std::move(settings), hooks_);
     auto where = std::make_shared<const pg::conninfo>(pg::parse_conninfo(next->connect));
     bool replace = false;
     {

@@ -88,7 +88,7 @@ pool_settings short_hooks(const std::string& application, std::chrono::milliseco
     auto settings = fixture::settings(application, {.min = 0, .max = 1});
     settings.connect.backoff_initial = 10ms;
     settings.connect.backoff_max = 20ms;
-    settings.acquire.timeout = 60s;
+    settings.acquire.timeout = time + 60s;  // a hook that could take all of it is refused
     settings.validation.timeout = 50ms;
     settings.query.cancel_timeout = 50ms;
     settings.lifetime.rollback_timeout = 50ms;

@@ -107,6 +107,31 @@ TEST_CASE("everything that is wrong with settings is told at once, the URL too")
     }
 }
 
+TEST_CASE("a before_acquire hook that may take all of a caller's time is refused, at construction and live") {
+    asio::io_context context;
+    pool_hooks hooks;
+    hooks.before_acquire = [](connection&) -> asio::awaitable<hook_outcome> { co_return hook_outcome::keep; };
+    auto settings = fixture::settings("slow_hook", {.min = 5, .max = 3});
+    settings.acquire.timeout = 300ms;
+    settings.hooks.before_acquire_timeout = 300ms;
+    try {
+        const pool refused{context.get_executor(), settings, hooks};
+        FAIL("wrong settings were taken");
+    } catch (const settings_error& error) {
+        REQUIRE(error.problems().size() == 2);
+        CHECK(error.problems()[0].setting == "size.min");
+        CHECK(error.problems()[1].setting == "hooks.before_acquire_timeout");
+    }
+    settings.size.min = 0;
+    const pool without_it{context.get_executor(), settings};  // where there is no such hook its time means nothing
+    settings.hooks.before_acquire_timeout = 299ms;
+    pool with_it{context.get_executor(), settings, hooks};
+    auto slower = settings;
+    slower.hooks.before_acquire_timeout = 300ms;
+    CHECK_THROWS_AS(with_it.reconfigure(slower), settings_error);
+    CHECK(with_it.settings() == settings);
+}
+
 TEST_CASE("LC-3: rotation replaces every session, one after another, and breaks no lease") {
     asio::io_context context;
     pool pool{context.get_executor(), fixture::settings("rotate", {.min = 2, .max = 2})};

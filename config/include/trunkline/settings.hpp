@@ -15,7 +15,7 @@ namespace trunkline {
 struct automatic_size {
     /// The part of the server's connections that is meant for this service. Above 0, at most 1.
     double share = 0.8;
-    /// Processes of this service that share it. At least 1.
+    /// Processes of this service that share it. 1 to 100,000: with more than the server has connections `max` is 2 anyway.
     std::size_t instances = 1;
 
     bool operator==(const automatic_size&) const = default;
@@ -60,7 +60,8 @@ struct connect_settings {
     std::string url;
     /// One deadline over the whole of a dial: names, TCP, TLS, authentication. At least 1 ms.
     std::chrono::milliseconds timeout{5'000};
-    /// Dials under way at the same time. At least 1. A handshake costs 2 to 10 ms of CPU on each side.
+    /// Dials under way at the same time. 1 to 1,000. A handshake costs 2 to 10 ms of CPU on each side: of more
+    /// than a thousand on one core the last ones could only run out of `timeout`.
     std::size_t max_connecting = 2;
     /// Before a further dial is begun for callers who wait while another is under way: often a lease that comes back
     /// serves them sooner. 0: at once. (HikariCP's spike is ridden out with one dial instead of forty-five.)
@@ -100,7 +101,8 @@ struct recovery_settings {
     /// Shortest wait after a dial that no retry mends: no such database, TLS that does not fit. At least 1 ms.
     std::chrono::milliseconds misconfigured_retry{5'000};
     /// So many refused logins (class 28) within `breaker_window` stop all dials for `breaker_pause`: many servers lock
-    /// an account that knocks too often. Supavisor's figures. At least 1.
+    /// an account that knocks too often. Supavisor's figures. 1 to 1,000,000, which is as good as never: each refusal of
+    /// the window is remembered.
     std::size_t breaker_failures = 10;
     std::chrono::milliseconds breaker_window{150'000};  ///< at least 1 ms
     std::chrono::milliseconds breaker_pause{120'000};   ///< at least 1 ms
@@ -118,7 +120,8 @@ enum class idle_order {
 struct acquire_settings {
     /// From the call to the lease or the error. At least 1 ms. 5 s is PgDog's figure.
     std::chrono::milliseconds timeout{5'000};
-    /// Waiters in the queue; a call beyond it fails at once with `pool_errc::queue_full`. At least 1.
+    /// Waiters in the queue; a call beyond it fails at once with `pool_errc::queue_full`. 1 to
+    /// 10,000,000: with the caller's coroutine each takes about 1 KiB, so that this is 10 GiB.
     std::size_t max_waiting = 100'000;
     /// Shedding by delay (CoDel's rule, as db_connection has it): when even the shortest wait of `shed_interval` was
     /// longer than this, a new caller is told `pool_errc::overloaded` while the one who has waited longest has waited
@@ -169,7 +172,7 @@ struct validation_settings {
 /// Statements.
 struct query_settings {
     /// For a statement that is given no time-out of its own. 0: none; the network's own limits (`connect.tcp`) and the
-    /// server's then hold alone.
+    /// server's then hold alone. Less than `lease.timeout`, if both are set.
     std::chrono::milliseconds timeout{0};
     /// Tells the server the time-out too, as `statement_timeout` in the same round trip. Turn it off behind a pooler in
     /// transaction mode.
@@ -192,7 +195,7 @@ enum class reset_mode {
 struct reset_settings {
     reset_mode mode = reset_mode::smart;
     /// What is left of a result or a COPY is read to its end within these two limits; beyond them the connection is
-    /// closed. PgDog recovers the same way.
+    /// closed. PgDog recovers the same way. 0 bytes to 1 GiB, which is the longest value that PostgreSQL has.
     std::size_t drain_bytes = 65'536;
     std::chrono::milliseconds drain_time{100};  ///< at least 1 ms
 
@@ -211,7 +214,8 @@ struct lease_settings {
     bool operator==(const lease_settings&) const = default;
 };
 
-/// How long the program's hooks may take (`pool_hooks`). Each at least 1 ms.
+/// How long the program's hooks may take (`pool_hooks`). Each at least 1 ms. With a `before_acquire` hook its time is to be
+/// shorter than `acquire.timeout`: the pool's constructor and `reconfigure` look.
 struct hook_settings {
     std::chrono::milliseconds on_connect_timeout{5'000};
     std::chrono::milliseconds before_acquire_timeout{1'000};
