@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../integration/pool_fixture.hpp"
+#include "support/reached.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -26,21 +27,6 @@ inline pool_settings settings_on(const std::string& url, const std::string& appl
 }
 inline pool_settings settings_on(const postgres_server& server, const std::string& application, size_settings size) {
     return settings_on(server.url(), application, size);
-}
-
-/// Waits until `condition` holds; false if it does not in time.
-template <typename Condition>
-boost::asio::awaitable<bool> reached(Condition condition, std::chrono::seconds within = std::chrono::seconds{30}) {
-    const auto give_up = std::chrono::steady_clock::now() + within;
-    boost::asio::steady_timer timer{co_await boost::asio::this_coro::executor};
-    while (!condition()) {
-        if (std::chrono::steady_clock::now() > give_up) {
-            co_return false;
-        }
-        timer.expires_after(std::chrono::milliseconds{5});
-        co_await timer.async_wait(boost::asio::use_awaitable);
-    }
-    co_return true;
 }
 
 inline boost::asio::awaitable<void> sleep_for(std::chrono::milliseconds time) {

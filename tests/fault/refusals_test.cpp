@@ -1,3 +1,4 @@
+#include "../integration/closed_loop.hpp"
 #include "../integration/pool_fixture.hpp"
 #include "../integration/waiting.hpp"
 #include "support/catch.hpp"
@@ -51,40 +52,20 @@ TEST_CASE("RE-7: of a server that is full (53300) the pool uses what it has, and
     settings.recovery.full_retry = 250ms;
     settings.acquire.timeout = 120s;
     pool pool{context.get_executor(), settings};
-    bool stop = false;
-    std::size_t clients = 0;
-    std::size_t answered = 0;
-    std::size_t failed = 0;
-    const auto client = [&]() -> asio::awaitable<void> {
-        ++clients;
-        while (!stop) {
-            error_code code;
-            try {
-                co_await pool.query("UPDATE t");
-            } catch (const error& failure) {
-                code = failure.code();
-            }
-            ++(code ? failed : answered);
-        }
-        --clients;
-    };
+    closed_loop clients{pool, "UPDATE t"};
     watched seen;
     run(context, [&]() -> asio::awaitable<void> {
-        for (int i = 0; i < 50; ++i) {
-            asio::co_spawn(context, client(), asio::detached);
-        }
+        clients.add(context.get_executor(), 50);
         const auto full = [&] { return server.count().accepted >= 6; };
         const bool is_full = co_await reached(full);
         CHECK(is_full);
         seen = co_await watch(server, 1'100ms);
-        stop = true;
-        const auto all_gone = [&] { return clients == 0; };
-        const bool gone = co_await reached(all_gone);
+        const bool gone = co_await clients.end();
         CHECK(gone);
         co_await pool.close(1s);
     });
-    CHECK(failed == 0);
-    CHECK(answered > 0);
+    CHECK(clients.failed == 0);
+    CHECK(clients.answered > 0);
     CHECK(server.count().ready == 5);
     CHECK(seen.knocks <= static_cast<std::size_t>(seen.time / 250ms) + 2);
     CHECK(seen.knocks >= 1);

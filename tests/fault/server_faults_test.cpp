@@ -1,48 +1,14 @@
+#include "../integration/closed_loop.hpp"
 #include "fault_fixture.hpp"
 #include "support/catch.hpp"
 #include "support/run.hpp"
 
 #include <boost/asio.hpp>
 
-#include <atomic>
-#include <map>
-
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 using namespace trunkline;
 using namespace trunkline::test;
-
-namespace {
-
-/// What a crowd of clients saw. Each operation ends exactly once: `begun == answered + failed`.
-struct tally {
-    std::size_t begun = 0;
-    std::size_t answered = 0;
-    std::map<std::string, std::size_t> failures;  // by what the error names
-    std::size_t failed = 0;
-    bool stop = false;
-};
-
-/// A client that asks again and again until the tally says stop.
-asio::awaitable<void> client(pool& from, tally& seen) {
-    while (!seen.stop) {
-        ++seen.begun;
-        error_code code;
-        try {
-            co_await from.query("SELECT 1");
-        } catch (const error& failure) {
-            code = failure.code();
-        }
-        if (code) {
-            ++seen.failed;
-            ++seen.failures[code.message()];
-        } else {
-            ++seen.answered;
-        }
-    }
-}
-
-}  // namespace
 
 TEST_CASE("SZ-3, LC-11: a killed idle session is noticed, and the minimum is restored without an acquire") {
     asio::io_context context;
@@ -99,15 +65,13 @@ TEST_CASE("a server that stops and starts again under load loses nobody") {
     auto settings = settings_on(server, "restart", {.min = 5, .max = 10});
     settings.acquire.timeout = 30s;
     pool pool{context.get_executor(), settings};
-    tally seen;
+    closed_loop seen{pool, "SELECT 1"};
     std::uint64_t dials_while_down = 0;
     std::size_t most_dials = 0;
     bool served_again = false;
     run(context, [&]() -> asio::awaitable<void> {
         co_await pool.start();
-        for (int i = 0; i < 500; ++i) {
-            asio::co_spawn(context, client(pool, seen), asio::detached);
-        }
+        seen.add(context.get_executor(), 500);
         const auto warm = [&] { return seen.answered > 2'000; };
         const bool warm_in_time = co_await reached(warm);
         CHECK(warm_in_time);
@@ -126,9 +90,7 @@ TEST_CASE("a server that stops and starts again under load loses nobody") {
         const auto answered_before = seen.answered;
         const auto served = [&] { return seen.answered > answered_before + 2'000; };
         served_again = co_await reached(served);
-        seen.stop = true;
-        const auto all_ended = [&] { return seen.begun == seen.answered + seen.failed; };
-        const bool all_ended_in_time = co_await reached(all_ended);
+        const bool all_ended_in_time = co_await seen.end();
         CHECK(all_ended_in_time);
         co_await pool.close(1s);
     });
@@ -136,9 +98,9 @@ TEST_CASE("a server that stops and starts again under load loses nobody") {
     CHECK(seen.begun == seen.answered + seen.failed);
     CHECK(seen.failed >= 1);
     CHECK(seen.failed <= 10);  // those that were in flight, each once
-    for (const auto& [message, count] : seen.failures) {
-        INFO(message << ": " << count);
-        CHECK_FALSE(message.empty());
+    for (const auto& [code, count] : seen.failures) {
+        INFO(code.message() << ": " << count);
+        CHECK_FALSE(code.message().empty());
     }
     CHECK(most_dials <= 2);
     CHECK(dials_while_down <= 8);  // 100, 200, 400, 800 ms … each at least half: 0, 50, 150, 350, 750, 1550 ms
@@ -186,17 +148,13 @@ TEST_CASE("RE-7: a full server is waited out, and nobody fails before the deadli
     auto settings = settings_on(server, "full", {.min = 0, .max = 20});
     settings.acquire.timeout = 60s;
     pool pool{context.get_executor(), settings};
-    tally seen;
+    closed_loop seen{pool, "SELECT 1"};
     run(context, [&]() -> asio::awaitable<void> {
-        for (int i = 0; i < 100; ++i) {
-            asio::co_spawn(context, client(pool, seen), asio::detached);
-        }
+        seen.add(context.get_executor(), 100);
         const auto enough = [&] { return seen.answered > 3'000 && pool.stats().dials_failed > 1; };
         const bool enough_in_time = co_await reached(enough);
         CHECK(enough_in_time);
-        seen.stop = true;
-        const auto all_ended = [&] { return seen.begun == seen.answered + seen.failed; };
-        const bool all_ended_in_time = co_await reached(all_ended);
+        const bool all_ended_in_time = co_await seen.end();
         CHECK(all_ended_in_time);
         co_await pool.close(1s);
     });

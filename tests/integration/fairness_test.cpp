@@ -1,3 +1,4 @@
+#include "closed_loop.hpp"
 #include "pool_fixture.hpp"
 #include "support/catch.hpp"
 #include "support/run.hpp"
@@ -210,43 +211,15 @@ TEST_CASE(
     settings.acquire.timeout = 60s;
     pool pool{context.get_executor(), settings};
     const auto began = steady_clock::now();
-    steady_clock::time_point first_refusal = steady_clock::time_point::max();
-    std::size_t answered = 0;
-    std::size_t refused = 0;
-    std::size_t other = 0;
-    std::size_t clients = 0;
-    bool stop = false;
-    const auto client = [&]() -> asio::awaitable<void> {
-        ++clients;
-        while (!stop) {
-            error_code code;
-            try {
-                co_await pool.query("UPDATE t");
-            } catch (const error& failed) {
-                code = failed.code();
-            }
-            answered += code ? 0 : 1;
-            refused += code == pool_errc::overloaded ? 1 : 0;
-            other += code && code != pool_errc::overloaded ? 1 : 0;
-            if (code) {
-                first_refusal = std::min(first_refusal, steady_clock::now());
-                co_await pause(5ms);
-            }
-        }
-        --clients;
-    };
+    closed_loop clients{pool, "UPDATE t"};
     error_code afterwards;
     run(context, [&]() -> asio::awaitable<void> {
         co_await pool.start();
-        for (int i = 0; i < 20; ++i) {
-            asio::co_spawn(context, client(), asio::detached);
-        }
-        const auto sheds = [&] { return refused > 20 && answered > 10; };
+        clients.add(context.get_executor(), 20, 5ms);
+        const auto sheds = [&] { return clients.failed > 20 && clients.answered > 10; };
         const bool shed = co_await reached(sheds);
         CHECK(shed);
-        stop = true;
-        const auto all_gone = [&] { return clients == 0; };
-        const bool gone = co_await reached(all_gone);
+        const bool gone = co_await clients.end();
         CHECK(gone);
         try {
             co_await pool.query("UPDATE t");  // nobody waits any more: it is over
@@ -255,8 +228,9 @@ TEST_CASE(
         }
         co_await pool.close(1s);
     });
-    CHECK(other == 0);
-    CHECK(first_refusal - began >= 200ms);
+    const auto refused = clients.failures[pool_errc::overloaded];
+    CHECK(clients.failed == refused);
+    CHECK(clients.first_failure - began >= 200ms);
     CHECK_FALSE(afterwards);
     CHECK(pool.stats().overloaded == refused);
 }

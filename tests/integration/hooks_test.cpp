@@ -60,6 +60,28 @@ pool_settings settings_of(const std::string& application, size_settings size) {
     return settings;
 }
 
+/// A pool whose hook of one kind is a scripted one.
+struct hooked {
+    using kind = connection_hook pool_hooks::*;
+
+    hooked(kind which, std::vector<act> acts, const pool_settings& settings)
+        : hook{.acts = std::move(acts)},
+          lines{context.get_executor(), settings, hooks_with(which)} {}
+
+    pool_hooks hooks_with(kind which) {
+        pool_hooks all;
+        all.*which = hook.bound();
+        return all;
+    }
+
+    asio::io_context context;
+    scripted_hook hook;
+    pool lines;
+};
+
+/// How long a hook may take that behaves so: one that hangs is not waited for for long.
+std::chrono::milliseconds time_for(act how) { return how == act::hangs ? 50ms : 30'000ms; }
+
 /// Lends and takes back once; gives the backend.
 asio::awaitable<int> one_lease(pool& from) {
     const auto held = co_await from.acquire();
@@ -124,136 +146,111 @@ TEST_CASE("LC-8: what on_connect sets is reset before anybody borrows; what the 
 TEST_CASE(
     "LC-8: an on_connect that refuses, throws or hangs is a failed dial, and who waits gets the next connection") {
     const auto first = GENERATE(act::discard, act::fail_acquire, act::throws, act::hangs);
-    asio::io_context context;
-    scripted_hook hook{.acts = {first, first}};
-    pool_hooks hooks;
-    hooks.on_connect = hook.bound();
     auto settings = settings_of("failing_on_connect", {.min = 0, .max = 1});
-    settings.hooks.on_connect_timeout = first == act::hangs ? 50ms : 30'000ms;
-    pool pool{context.get_executor(), settings, hooks};
+    settings.hooks.on_connect_timeout = time_for(first);
+    hooked on{&pool_hooks::on_connect, {first, first}, settings};
     int served_by = 0;
-    run(context, [&]() -> asio::awaitable<void> {
-        served_by = co_await one_lease(pool);
-        co_await pool.close(1s);
+    run(on.context, [&]() -> asio::awaitable<void> {
+        served_by = co_await one_lease(on.lines);
+        co_await on.lines.close(1s);
     });
-    REQUIRE(hook.pids.size() == 3);
-    CHECK(served_by == hook.pids[2]);
-    CHECK(pool.stats().unprepared == 2);
-    CHECK(pool.stats().total == 0);
+    REQUIRE(on.hook.pids.size() == 3);
+    CHECK(served_by == on.hook.pids[2]);
+    CHECK(on.lines.stats().unprepared == 2);
+    CHECK(on.lines.stats().total == 0);
     CHECK(fixture::sessions("failing_on_connect") == 0);
 }
 
 TEST_CASE("LC-8: while on_connect never goes well, who waits is told so at his deadline, and dials are no storm") {
-    asio::io_context context;
-    scripted_hook hook{.acts = std::vector<act>(1'000, act::throws)};
-    pool_hooks hooks;
-    hooks.on_connect = hook.bound();
     auto settings = settings_of("never_connects", {.min = 0, .max = 4});
     settings.connect.backoff_initial = 50ms;
     settings.connect.backoff_max = 50ms;
-    pool pool{context.get_executor(), settings, hooks};
+    hooked on{&pool_hooks::on_connect, std::vector<act>(1'000, act::throws), settings};
     std::shared_ptr<const acquire_error> told;
-    run(context, [&]() -> asio::awaitable<void> {
-        told = co_await refusal(pool, {.timeout = 500ms});
-        co_await pool.close(1s);
+    run(on.context, [&]() -> asio::awaitable<void> {
+        told = co_await refusal(on.lines, {.timeout = 500ms});
+        co_await on.lines.close(1s);
     });
     REQUIRE(told);
     CHECK(told->reason() == pool_errc::acquire_timeout);
     REQUIRE(told->last_connect_error());
     CHECK_THAT(told->last_connect_error()->message, Catch::Matchers::StartsWith("cannot prepare a connection: "));
-    CHECK(hook.pids.size() <= 2 + static_cast<std::size_t>(told->waited() / 25ms));
+    CHECK(on.hook.pids.size() <= 2 + static_cast<std::size_t>(told->waited() / 25ms));
     CHECK(told->stats().dials <= 2 + static_cast<std::size_t>(told->waited() / 25ms));
 }
 
 TEST_CASE("LC-8: before_acquire that discards, throws or hangs costs its connection, and the caller has another") {
     const auto first = GENERATE(act::discard, act::throws, act::hangs);
-    asio::io_context context;
-    scripted_hook hook{.acts = {first}};
-    pool_hooks hooks;
-    hooks.before_acquire = hook.bound();
     auto settings = settings_of("before_acquire", {.min = 1, .max = 1});
-    settings.hooks.before_acquire_timeout = first == act::hangs ? 50ms : 30'000ms;
+    settings.hooks.before_acquire_timeout = time_for(first);
     settings.validation.timeout = 50ms;
-    settings.acquire.timeout = 60s;
-    pool pool{context.get_executor(), settings, hooks};
+    hooked on{&pool_hooks::before_acquire, {first}, settings};
     int served_by = 0;
-    run(context, [&]() -> asio::awaitable<void> {
-        co_await pool.start();
-        served_by = co_await one_lease(pool);
-        co_await pool.close(1s);
+    run(on.context, [&]() -> asio::awaitable<void> {
+        co_await on.lines.start();
+        served_by = co_await one_lease(on.lines);
+        co_await on.lines.close(1s);
     });
-    REQUIRE(hook.pids.size() == 2);
-    CHECK(hook.pids[0] != hook.pids[1]);
-    CHECK(served_by == hook.pids[1]);
-    CHECK(pool.stats().invalid == 1);
+    REQUIRE(on.hook.pids.size() == 2);
+    CHECK(on.hook.pids[0] != on.hook.pids[1]);
+    CHECK(served_by == on.hook.pids[1]);
+    CHECK(on.lines.stats().invalid == 1);
 }
 
 TEST_CASE("LC-8: before_acquire may ask for another connection, and the first one stays") {
-    asio::io_context context;
-    scripted_hook hook{.acts = {act::retry_another}};
-    pool_hooks hooks;
-    hooks.before_acquire = hook.bound();
-    pool pool{context.get_executor(), settings_of("retry_another", {.min = 2, .max = 2}), hooks};
+    hooked on{&pool_hooks::before_acquire, {act::retry_another}, settings_of("retry_another", {.min = 2, .max = 2})};
     int served_by = 0;
     std::size_t sessions = 0;
-    run(context, [&]() -> asio::awaitable<void> {
-        co_await pool.start();
-        served_by = co_await one_lease(pool);
+    run(on.context, [&]() -> asio::awaitable<void> {
+        co_await on.lines.start();
+        served_by = co_await one_lease(on.lines);
         sessions = fixture::sessions("retry_another");
-        auto both = co_await take(pool, 2);
+        auto both = co_await take(on.lines, 2);
         both.clear();
-        co_await pool.close(1s);
+        co_await on.lines.close(1s);
     });
-    REQUIRE(hook.pids.size() == 4);
-    CHECK(hook.pids[0] != hook.pids[1]);
-    CHECK(served_by == hook.pids[1]);
+    REQUIRE(on.hook.pids.size() == 4);
+    CHECK(on.hook.pids[0] != on.hook.pids[1]);
+    CHECK(served_by == on.hook.pids[1]);
     CHECK(sessions == 2);
-    CHECK(pool.stats().opened == 2);
+    CHECK(on.lines.stats().opened == 2);
 }
 
 TEST_CASE("LC-8: before_acquire may refuse the caller, and the connection serves the next one") {
-    asio::io_context context;
-    scripted_hook hook{.acts = {act::fail_acquire}};
-    pool_hooks hooks;
-    hooks.before_acquire = hook.bound();
-    pool pool{context.get_executor(), settings_of("refused", {.min = 1, .max = 1}), hooks};
+    hooked on{&pool_hooks::before_acquire, {act::fail_acquire}, settings_of("refused", {.min = 1, .max = 1})};
     std::shared_ptr<const acquire_error> told;
-    run(context, [&]() -> asio::awaitable<void> {
-        co_await pool.start();
-        told = co_await refusal(pool);
-        co_await one_lease(pool);
-        co_await pool.close(1s);
+    run(on.context, [&]() -> asio::awaitable<void> {
+        co_await on.lines.start();
+        told = co_await refusal(on.lines);
+        co_await one_lease(on.lines);
+        co_await on.lines.close(1s);
     });
     REQUIRE(told);
     CHECK(told->reason() == pool_errc::refused_by_hook);
-    REQUIRE(hook.pids.size() == 2);
-    CHECK(hook.pids[0] == hook.pids[1]);
-    CHECK(pool.stats().opened == 1);
+    REQUIRE(on.hook.pids.size() == 2);
+    CHECK(on.hook.pids[0] == on.hook.pids[1]);
+    CHECK(on.lines.stats().opened == 1);
 }
 
 TEST_CASE("LC-8: before_acquire is asked for one who waits, too") {
-    asio::io_context context;
-    scripted_hook hook;
-    pool_hooks hooks;
-    hooks.before_acquire = hook.bound();
-    pool pool{context.get_executor(), settings_of("asked_each_time", {.min = 1, .max = 1}), hooks};
+    hooked on{&pool_hooks::before_acquire, {}, settings_of("asked_each_time", {.min = 1, .max = 1})};
     int served = 0;
     const auto client = [&]() -> asio::awaitable<void> {
-        co_await one_lease(pool);
+        co_await one_lease(on.lines);
         ++served;
     };
-    run(context, [&]() -> asio::awaitable<void> {
-        auto held = co_await pool.acquire();
+    run(on.context, [&]() -> asio::awaitable<void> {
+        auto held = co_await on.lines.acquire();
         for (int i = 0; i < 20; ++i) {
-            asio::co_spawn(context, client(), asio::detached);
+            asio::co_spawn(on.context, client(), asio::detached);
         }
         held.release();
         const auto all = [&] { return served == 20; };
         const bool all_served = co_await reached(all);
         CHECK(all_served);
-        co_await pool.close(1s);
+        co_await on.lines.close(1s);
     });
-    CHECK(hook.pids.size() == 21);
+    CHECK(on.hook.pids.size() == 21);
 }
 
 TEST_CASE("LC-8: after_release finds the transaction rolled back, and may have the connection closed") {
@@ -265,47 +262,39 @@ TEST_CASE("LC-8: after_release finds the transaction rolled back, and may have t
         {act::throws, false},
         {act::hangs, false},
     }));
-    asio::io_context context;
-    scripted_hook hook{.acts = {first}};
-    pool_hooks hooks;
-    hooks.after_release = hook.bound();
     auto settings = settings_of("after_release", {.min = 0, .max = 1});
-    settings.hooks.after_release_timeout = first == act::hangs ? 50ms : 30'000ms;
+    settings.hooks.after_release_timeout = time_for(first);
     settings.query.cancel_timeout = 50ms;
     settings.lifetime.rollback_timeout = first == act::hangs ? 100ms : 30'000ms;
-    pool pool{context.get_executor(), settings, hooks};
+    hooked on{&pool_hooks::after_release, {first}, settings};
     int before = 0;
     int after = 0;
-    run(context, [&]() -> asio::awaitable<void> {
+    run(on.context, [&]() -> asio::awaitable<void> {
         {
-            auto held = co_await pool.acquire();
+            auto held = co_await on.lines.acquire();
             before = held->backend_pid();
             co_await held->query("BEGIN");
             co_await outcome_of(*held, "SELECT 1 / 0");  // in a failed transaction the hook's statement would fail
         }
-        after = co_await one_lease(pool);
-        co_await pool.close(1s);
+        after = co_await one_lease(on.lines);
+        co_await on.lines.close(1s);
     });
     CHECK((before == after) == same);
-    CHECK(hook.pids.size() == 2);
-    CHECK(pool.stats().discarded == (same ? 0 : 1));
+    CHECK(on.hook.pids.size() == 2);
+    CHECK(on.lines.stats().discarded == (same ? 0 : 1));
 }
 
 TEST_CASE(
     "LC-8: before_close talks to a connection that leaves, whatever it does, and close waits no longer than for it") {
     const auto first = GENERATE(act::keep, act::discard, act::throws, act::hangs);
-    asio::io_context context;
-    scripted_hook hook{.acts = {first, first}};
-    pool_hooks hooks;
-    hooks.before_close = hook.bound();
     auto settings = settings_of("before_close", {.min = 2, .max = 2});
-    settings.hooks.before_close_timeout = first == act::hangs ? 50ms : 30'000ms;
-    pool pool{context.get_executor(), settings, hooks};
-    run(context, [&]() -> asio::awaitable<void> {
-        co_await pool.start();
-        co_await pool.close(1s);
+    settings.hooks.before_close_timeout = time_for(first);
+    hooked on{&pool_hooks::before_close, {first, first}, settings};
+    run(on.context, [&]() -> asio::awaitable<void> {
+        co_await on.lines.start();
+        co_await on.lines.close(1s);
     });
-    CHECK(hook.pids.size() == 2);
-    CHECK(pool.stats().total == 0);
+    CHECK(on.hook.pids.size() == 2);
+    CHECK(on.lines.stats().total == 0);
     CHECK(fixture::sessions("before_close") == 0);
 }
