@@ -1,6 +1,8 @@
 // How connections are replaced: lifetimes, rotations, evictions.
 #include "machine_driver.hpp"
 
+#include <stdexcept>
+
 using namespace trunkline::core;
 using namespace std::chrono_literals;
 
@@ -225,6 +227,37 @@ TEST_CASE("LC-9: an eviction takes those that were chosen and no others") {
     const auto s = d.idle(3);
     d.event([&](auto& out) { d.machine.evict([&](const slot& each) { return &each == s[1]; }, d.now, out); });
     CHECK(d.closed_only(*s[1], leave_reason::retired));
+}
+
+TEST_CASE("LC-9: an eviction whose choice throws half-way closes nothing, neither then nor later") {
+    machine_driver d{{.max = 4}};
+    const auto s = d.lease(3);
+    d.release(*s[0]);
+    d.release(*s[1]);  // the third is lent while it is asked about
+    int asked = 0;
+    const auto choose = [&](const slot&) {
+        if (++asked == 3) {
+            throw std::runtime_error{"the program's own"};
+        }
+        return true;
+    };
+    const auto evict = [&] { d.event([&](auto& out) { d.machine.evict(choose, d.now, out); }); };
+    CHECK_THROWS_AS(evict(), std::runtime_error);
+    d.release(*s[2]);
+    CHECK(d.commands.empty());
+    std::vector<slot*> lent;  // each is lent once more, and stays
+    while (lent.size() < 3) {
+        lent.push_back(d.wait().granted);
+        REQUIRE(lent.back() != nullptr);
+    }
+    for (auto* const each : lent) {
+        d.release(*each);
+        CHECK(d.commands.empty());
+    }
+    CHECK(d.numbers().idle.value() == 3);
+    CHECK(d.numbers().retired.value() == 0);
+    evict();
+    CHECK(d.numbers().retired.value() == 3);
 }
 
 TEST_CASE("LC-10: a detached connection frees its slot for ever") {

@@ -184,7 +184,7 @@ public:
     /// Closes every connection: idle ones now, lent ones when they come back.
     void evict_all();
     /// The same for those that `chosen` is true for. It is called under the pool's lock, for each connection that is
-    /// open: it must be quick and must not touch the pool.
+    /// open: it must be quick and must not touch the pool. What it throws, this throws, and closes nothing.
     void evict(const std::function<bool(const connection_info&)>& chosen);
 
     /// Lends nothing and opens nothing until `resume()`: callers are queued. Leases that are out stay valid. Nothing

@@ -85,18 +85,15 @@ public:
     void cap(std::size_t most, time_point now, actions& out);
     /// Every connection of before is replaced, one after another, the new one first where there is room.
     void rotate(time_point now, actions& out);
-    /// Every connection for which `chosen(slot)` is true is closed when it is free: now if it is idle.
+    /// Every connection for which `chosen(slot)` is true is closed when it is free: now if it is idle. If `chosen` throws,
+    /// none is, and so does this.
     template <typename Chosen>
     void evict(Chosen chosen, time_point now, actions& out) {
-        tell_time(now);
         for (slot& s : slots_) {
-            if (s.state != slot_state::vacant && s.state != slot_state::closing && s.doomed == leave_reason::none &&
-                chosen(s)) {
-                s.doomed = leave_reason::retired;
-            }
+            s.chosen = s.state != slot_state::vacant && s.state != slot_state::closing &&
+                       s.doomed == leave_reason::none && chosen(s);
         }
-        retire_idle(out);
-        conclude(out);
+        evict_chosen(now, out);  // all have been asked: from here on nothing throws
     }
 
     /// Lends nothing until `resume`. `hold_deadlines`: meanwhile nobody's time passes.
@@ -124,6 +121,7 @@ public:
 private:
     // what the events share (machine_parts.cpp)
     void tell_time(time_point now) noexcept;
+    void evict_chosen(time_point now, actions& out);
     void move(slot& s, slot_state to) noexcept;
     counter& gauge(slot_state of) noexcept;
     [[nodiscard]] std::size_t live() const noexcept;

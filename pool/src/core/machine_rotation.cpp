@@ -7,6 +7,17 @@
 
 namespace trunkline::core {
 
+void machine::evict_chosen(time_point now, actions& out) {
+    tell_time(now);
+    for (slot& s : slots_) {
+        if (s.chosen) {
+            s.doomed = leave_reason::retired;
+        }
+    }
+    retire_idle(out);
+    conclude(out);
+}
+
 /// When its lifetime gives it up: not while callers wait, for a tenth of the lifetime at most.
 time_point machine::due_at(const slot& s) const noexcept {
     if (s.retire_at == never) {

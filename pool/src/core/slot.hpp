@@ -74,6 +74,7 @@ struct slot {
     bool in_task = false;    ///< a task holds it, even if its outcome no longer counts
     bool in_hook = false;    ///< of the task it is the program's part
     bool shunned = false;    ///< idle, and the program wants another one for the caller whose turn it is
+    bool chosen = false;     ///< by the eviction under way
     std::bitset<4> put_off;  ///< commands that there was no memory for, by their kind
 };
 
