@@ -347,7 +347,7 @@ void pool_impl::reconfigure(pool_settings settings) {
     if (is_inherited()) {
         return;
     }
-    const std::lock_guard one_at_a_time{reconfigure_mutex_};
+    std::unique_lock one_at_a_time{reconfigure_mutex_};
     auto next = checked(std::move(settings), hooks_);
     auto where = std::make_shared<const pg::conninfo>(pg::parse_conninfo(next->connect));
     bool replace = false;
@@ -369,6 +369,7 @@ void pool_impl::reconfigure(pool_settings settings) {
             core->cap(static_cast<std::size_t>(-1), std::chrono::steady_clock::now(), decided);
         }
     }
+    one_at_a_time.unlock();  // what is carried out is logged, and the program's log handler may reconfigure
     carry_out(decided);
 }
 

@@ -1,6 +1,7 @@
 #include "pool_fixture.hpp"
 #include "support/catch.hpp"
 #include "support/run.hpp"
+#include "waiting.hpp"
 
 #include <boost/asio.hpp>
 
@@ -130,6 +131,34 @@ TEST_CASE("a before_acquire hook that may take all of a caller's time is refused
     slower.hooks.before_acquire_timeout = 300ms;
     CHECK_THROWS_AS(with_it.reconfigure(slower), settings_error);
     CHECK(with_it.settings() == settings);
+}
+
+TEST_CASE("a log handler may reconfigure the pool whose reconfiguration it hears of") {
+    asio::io_context context;
+    auto settings = fixture::settings("told", {.min = 0, .max = 3});
+    pool* told_of = nullptr;
+    int heard = 0;
+    pool_hooks hooks;
+    hooks.log = [&](const log_record&) {
+        if (told_of != nullptr && ++heard == 1) {
+            auto again = told_of->settings();
+            again.acquire.timeout = 7s;
+            told_of->reconfigure(again);
+        }
+    };
+    pool pool{context.get_executor(), settings, hooks};
+    run(context, [&]() -> asio::awaitable<void> {
+        auto all = co_await take(pool, 2);
+        all.clear();
+        settings.size.max = 1;
+        told_of = &pool;
+        pool.reconfigure(settings);  // closes one, which is logged
+        told_of = nullptr;
+        co_await pool.close(1s);
+    });
+    CHECK(heard >= 1);
+    CHECK(pool.settings().acquire.timeout == 7s);
+    CHECK(pool.settings().size.max == 1);
 }
 
 TEST_CASE("LC-3: rotation replaces every session, one after another, and breaks no lease") {
