@@ -62,6 +62,29 @@ TEST_CASE("the proxy passes on what both sides say, and counts it") {
     CHECK(counts.to_server == 24);
 }
 
+TEST_CASE("the proxy counts how many sessions at once had a server that was not ready yet") {
+    line first;
+    first.connect();
+    const auto connect_another = [&] {
+        auto client = connect_to("127.0.0.1", first.proxy.port());
+        auto server = accept_from(first.target);
+        REQUIRE(server.open());
+        return std::pair{std::move(client), std::move(server)};
+    };
+    const std::string ready{"Z\0\0\0\5I", 6};
+    REQUIRE(say(first.server, "R" + ready.substr(0, 3)));  // in two pieces
+    CHECK(hear(first.client, 4).size() == 4);
+    const auto second = connect_another();
+    CHECK(first.proxy.counts().most_handshakes == 2);
+    REQUIRE(say(first.server, ready.substr(3)));
+    CHECK(hear(first.client, 3).size() == 3);
+    const auto third = connect_another();  // as the first is no longer one of them
+    CHECK(first.proxy.counts().most_handshakes == 2);
+    const auto fourth = connect_another();
+    CHECK(first.proxy.counts().most_handshakes == 3);
+    CHECK(first.proxy.counts().most_open == 4);
+}
+
 TEST_CASE("the proxy delays each direction by itself, live") {
     line on;
     on.connect();

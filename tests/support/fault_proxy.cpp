@@ -214,6 +214,9 @@ void fault_proxy::accept_all() {
                 next_faults_.pop_front();
             }
             ended_.most_open = std::max(ended_.most_open, sessions_.size());
+            const auto unready = std::count_if(sessions_.begin(), sessions_.end(),
+                                               [](const proxy_session& each) { return each.in_handshake(); });
+            ended_.most_handshakes = std::max(ended_.most_handshakes, static_cast<std::size_t>(unready));
             continue;
         }
         const linger abortive{door_ == proxy_door::reset ? 1 : 0, 0};

@@ -39,6 +39,9 @@ struct proxy_counts : session_counts {
     std::size_t accepted = 0;   ///< connections, those included that met a closed door
     std::size_t open = 0;       ///< sessions that have not ended on both sides
     std::size_t most_open = 0;  ///< the most at one time
+    /// The most sessions at one time whose server had not yet said that it is ready (`ReadyForQuery`). Without TLS only:
+    /// the proxy reads along. A request to cancel, which is never answered, is one too while it is open.
+    std::size_t most_handshakes = 0;
 };
 
 /// A TCP proxy before a server on 127.0.0.1, which does to the bytes what networks do. It runs in a thread of its own,

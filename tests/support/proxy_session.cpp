@@ -179,7 +179,18 @@ void proxy_session::receive(clock::time_point now, bool client_ready, bool serve
     }
     if (server_ready && to_client_.receive(server_.get(), now) > 0) {
         client_spoke_last_ = false;
+        if (!ready_) {
+            look_for_ready(to_client_.latest());
+        }
     }
+}
+
+/// A handshake has ended before the client can know of it, so that the one after it is never counted beside it.
+void proxy_session::look_for_ready(std::string_view said) {
+    constexpr std::string_view ready_for_query{"Z\0\0\0\5I", 6};
+    unready_ += said;
+    ready_ = unready_.find(ready_for_query) != std::string::npos;
+    unready_.erase(0, unready_.size() - std::min(unready_.size(), ready_for_query.size() - 1));
 }
 
 void proxy_session::half_close(proxy_direction direction) noexcept {

@@ -8,6 +8,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace trunkline::test {
 
@@ -72,6 +73,10 @@ public:
 
     /// Takes in what has arrived, up to a limit. Gives the number of bytes.
     std::size_t receive(int from, clock::time_point now);
+    /// What `receive` has taken in last.
+    [[nodiscard]] std::string_view latest() const noexcept {
+        return chunks_.empty() ? std::string_view{} : chunks_.back().bytes;
+    }
     /// Passes on what is due.
     outcome send(int to, clock::time_point now);
     /// Passes on the end at once and nothing after it.
@@ -135,11 +140,15 @@ public:
     [[nodiscard]] std::optional<clock::time_point> due() const;
 
     [[nodiscard]] bool open() const noexcept { return client_.open(); }
+    /// The server has neither said that it is ready nor refused.
+    [[nodiscard]] bool in_handshake() const noexcept { return open() && !ready_ && !to_client_.ended(); }
     [[nodiscard]] session_counts counts() const noexcept {
         return {to_server_.passed(), to_client_.passed(), from_client_, bursts_};
     }
 
 private:
+    void look_for_ready(std::string_view said);
+
     descriptor client_;
     descriptor server_;
     proxy_flow to_server_;
@@ -147,6 +156,8 @@ private:
     std::uint64_t from_client_ = 0;
     std::uint64_t bursts_ = 0;
     bool client_spoke_last_ = false;
+    std::string unready_;  // the last bytes of the server's before it was ready
+    bool ready_ = false;
 };
 
 }  // namespace trunkline::test
