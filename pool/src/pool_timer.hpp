@@ -41,7 +41,7 @@ public:
         if (stopped_ || !wakes_later_than(when)) {
             return;
         }
-        rearm();  // before the earlier wait ends, whose `expired` looks
+        armed_for_.store(unarmed, std::memory_order_release);  // before the earlier wait ends, whose `expired` looks
         when = std::min(when, owed_);
         const auto fire = [expired, room = room_](boost::system::error_code ended = boost::asio::error::try_again) {
             expired(ended);
@@ -60,8 +60,12 @@ public:
     }
     [[nodiscard]] bool is_armed() const noexcept { return armed_for_.load(std::memory_order_acquire) != unarmed; }
 
-    /// First thing in `expired`: from now on `arm` arms again.
-    void rearm() noexcept { armed_for_.store(unarmed, std::memory_order_release); }
+    /// First thing in `expired`: from now on `arm` arms again. Behind the `arm` whose wait this is, which may still be
+    /// under way on another thread: else it would leave behind, as armed, a time that has passed.
+    void rearm() noexcept {
+        const std::lock_guard lock{mutex_};
+        armed_for_.store(unarmed, std::memory_order_release);
+    }
 
     /// For good: the executor has nothing to do for this timer any more.
     void stop() {
