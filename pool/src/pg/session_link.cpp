@@ -191,8 +191,7 @@ void session::link::close(error_code reason, std::function<void()> closed) noexc
         closing_ = true;
         closed_ = std::move(closed);
         if (connection_ && (current_ != nullptr || unrest_.wants_request) && !forked_since(born_)) {
-            const bool sent = request_cancel(connection_.get(), {});
-            policy_->cancels.fetch_add(sent ? 1 : 0, std::memory_order_relaxed);
+            (void)request_stop({});
         }
         for (operation* const ended : {take_operation(), std::exchange(mender_, nullptr)}) {
             if (ended != nullptr) {

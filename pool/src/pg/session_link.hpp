@@ -110,6 +110,7 @@ private:
     // Mending:
     void give_up(error_code code, news& told);
     void go_on(news& told);
+    [[nodiscard]] bool request_stop(std::weak_ptr<cancel_observer> told) noexcept;
     void ask_to_stop(news& told);
     void on_request_told(news& told);
     void calm(news& told);

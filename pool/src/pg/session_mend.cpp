@@ -48,17 +48,22 @@ void session::link::go_on(news& told) {
     }
 }
 
-void session::link::ask_to_stop(news& told) {
-    unrest_.wants_request = false;
+/// Asks the server to stop what runs, unless the pool has done so too often. `told`: who hears of the request's end.
+bool session::link::request_stop(std::weak_ptr<cancel_observer> told) noexcept {
     // Those that other sessions are about to send take their share too; what is counted as sent was sent.
     const auto begun = policy_->cancels_begun.fetch_add(1, std::memory_order_acquire);
     const auto requests = policy_->cancels.load(std::memory_order_relaxed) + begun;
     policy_->statements.fetch_add(std::exchange(statements_, 0) % lot, std::memory_order_relaxed);
-    const bool asked = may_ask_to_stop(requests, policy_->statements.load(std::memory_order_relaxed)) &&
-                       request_cancel(connection_.get(), weak_from_this());
-    (asked ? policy_->cancels : policy_->cancels_refused).fetch_add(1, std::memory_order_relaxed);
+    const bool sent = may_ask_to_stop(requests, policy_->statements.load(std::memory_order_relaxed)) &&
+                      request_cancel(connection_.get(), std::move(told));
+    (sent ? policy_->cancels : policy_->cancels_refused).fetch_add(1, std::memory_order_relaxed);
     policy_->cancels_begun.fetch_sub(1, std::memory_order_release);
-    if (!asked) {
+    return sent;
+}
+
+void session::link::ask_to_stop(news& told) {
+    unrest_.wants_request = false;
+    if (!request_stop(weak_from_this())) {
         const char* const why = "too many statements were cancelled: this one's connection is closed instead";
         if (mender_ != nullptr || parked_ != nullptr) {
             lose(told, why);
