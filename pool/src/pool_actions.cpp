@@ -131,9 +131,15 @@ void pool_impl::arm(core::time_point wake) noexcept {
 void pool_impl::on_timer() noexcept {
     timer_.rearm();
     core::actions decided;
+    bool closes = false;  // it was announced
     {
         const guarded_machine::entry core{machine_};
+        const bool was_closed = core->is_closed();
         core->tick(std::chrono::steady_clock::now(), decided);
+        closes = core->is_closed() && !was_closed;
+    }
+    if (closes) {
+        abort_dials();
     }
     carry_out(decided);
 }

@@ -273,26 +273,16 @@ void pool_impl::close_at(core::time_point when, std::chrono::milliseconds grace,
         on_finished();
         return;
     }
-    try {
-        if (when > std::chrono::steady_clock::now()) {
-            auto announced = std::make_shared<boost::asio::steady_timer>(executor_, when);
-            announced->async_wait([self = shared_from_this(), announced, grace](error_code) { self->close(grace); });
-            return;
-        }
-    } catch (const std::bad_alloc&) {
-        // Then without waiting.
-    }
-    close(grace);
-}
-
-void pool_impl::close(std::chrono::milliseconds grace) noexcept {
     core::actions decided;
+    bool closes = false;
     {
         const guarded_machine::entry core{machine_};
-        const auto now = std::chrono::steady_clock::now();
-        core->close(core::after(now, grace), now, decided);
+        core->announce_close(when, grace, std::chrono::steady_clock::now(), decided);
+        closes = core->is_closed();
     }
-    abort_dials();
+    if (closes) {
+        abort_dials();
+    }
     carry_out(decided);
 }
 

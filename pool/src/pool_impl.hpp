@@ -92,7 +92,6 @@ public:
 private:
     using endings = boost::intrusive::slist<ending, boost::intrusive::cache_last<true>>;
 
-    void close(std::chrono::milliseconds grace) noexcept;
     [[nodiscard]] core::slot* place_of(const lease& held) const noexcept;
     [[nodiscard]] static std::string place_text(const pooled_connection& c);
 

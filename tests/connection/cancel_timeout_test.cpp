@@ -54,9 +54,10 @@ TEST_CASE("TO-6: a statement_timeout of the role or of the URL does not pass for
                                 follow_up& to) -> awaitable<void> {
                 pg::session::events events;
                 events.policy = by;
-                lone_connection on{open_session(co_await boost::asio::this_coro::executor, where, events)};
-                co_await cancel_near_timeout(on, 400, seed, to);
-                on.session().close(pool_errc::closed, [] {});
+                const auto own = co_await boost::asio::this_coro::executor;
+                const auto on = std::make_unique<lone_connection>(open_session(own, where, events));
+                co_await cancel_near_timeout(*on, 400, seed, to);
+                on->session().close(pool_errc::closed, [] {});
             };
             boost::asio::co_spawn(executor, one(url, policy, i, seen[i]),
                                   [](std::exception_ptr failed) { CHECK_FALSE(failed); });

@@ -192,7 +192,7 @@ TEST_CASE("VA-2: a caller with little time goes on to another connection, and th
     std::atomic<int> asked{0};
     server.answer_with([&](const received_statement& what) {
         auto answer = one_row(static_cast<int>(what.session));
-        answer.delay = what.text.empty() && asked++ == 0 ? 700ms : 0ms;
+        answer.delay = what.text.empty() && asked++ == 0 ? 2s : 0s;  // longer than he has
         return answer;
     });
     asio::io_context context;

@@ -231,3 +231,25 @@ TEST_CASE("with more than one thread a waiter is not held back by the one who re
         4);
     CHECK(ran_meanwhile);
 }
+
+TEST_CASE("SH-5: a pool destroyed while its close is announced leaves nothing that waits for the moment") {
+    asio::io_context context;
+    auto settings = fixture::settings("announced", {.min = 1, .max = 1});
+    settings.close.preclose_delay = 60s;
+    auto pool = std::make_unique<trunkline::pool>(context.get_executor(), settings);
+    int told = 0;
+    const auto began = std::chrono::steady_clock::now();
+    run(context, [&]() -> asio::awaitable<void> {
+        co_await pool->start();
+        for (int i = 0; i < 2; ++i) {
+            asio::co_spawn(context, pool->close(1s), [&](std::exception_ptr failed) { told += failed ? 0 : 1; });
+        }
+        while (pool->state() == pool_state::open) {
+            co_await asio::post(context, asio::use_awaitable);
+        }
+        pool.reset();
+    });
+    CHECK(told == 2);
+    CHECK(std::chrono::steady_clock::now() - began < 30s);
+    CHECK(fixture::sessions("announced") == 0);
+}

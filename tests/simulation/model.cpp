@@ -126,6 +126,11 @@ void model::after(const event& e, core::actions& out, time_point armed) {
     for (auto& w : out.settled) {
         settle(static_cast<call&>(w), e);
     }
+    for (line& l : lines_) {
+        if (e.kind == event_kind::wait && e.by->waits && l.doing == core::task::check && !l.in_hook) {
+            hurry(l);
+        }
+    }
     for (const auto& c : out.commands) {
         carry(c, e);
     }

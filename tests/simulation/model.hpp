@@ -66,6 +66,7 @@ struct line {
     bool evicted = false;
     bool suspect = false;    ///< one was lost while it was idle
     bool in_hook = false;    ///< its task has come to the program's part
+    bool began = true;       ///< false: its task ended before there was memory to begin it
     bool shunned = false;    ///< idle, and the program wants another one for whose turn it is
     bool checked = false;    ///< inside an event: its check went well
     bool laid_back = false;  ///< idle after a check: where among the others is not known
@@ -187,6 +188,7 @@ private:
     [[nodiscard]] bool may_be_doubted(const line& l) const;
     void begin_task(line& l, core::task what, const event& e);
     void set_task_deadline(line& l, core::task what) const;
+    void hurry(line& l) const;
     void begin_close(line& l, core::leave_reason why, const event& e, bool farewell);
     void report_leak(line& l);
     void on_departure(line& l, core::leave_reason why);

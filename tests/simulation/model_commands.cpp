@@ -18,6 +18,7 @@ bool model::comes_again(const core::command& c) {
     if (leaves && (l.put_off & bit_of(core::command_kind::work)) != 0) {  // a task that never began is over
         l.put_off &= ~bit_of(core::command_kind::work);
         l.in_task = false;
+        l.began = false;
         --tasks_;
     }
     const bool again = (l.put_off & bit_of(c.kind)) != 0;
@@ -146,7 +147,7 @@ void model::begin_task(line& l, task what, const event& e) {
     subject_ = &l == subject_ ? nullptr : subject_;
     l.checked = false;
     l.doing = what;
-    l.in_task = true;
+    l.in_task = l.began = true;
     l.in_hook = false;
     ++tasks_;
     set_task_deadline(l, what);
@@ -157,10 +158,23 @@ void model::set_task_deadline(line& l, task what) const {
                          : what == task::clean ? limits_.clean_timeout
                                                : limits_.check_timeout;
     l.check_ends = l.task_deadline = told_ + timeout;
-    if (what == task::check && queue_.front()->due != core::never) {  // VA-2: half of what is left is for another one
-        const auto left = std::max(queue_.front()->due - told_, std::chrono::nanoseconds{0});
-        l.task_deadline = std::min(l.task_deadline, told_ + left - left / 2);
+    if (what == task::check) {
+        hurry(l);
     }
+}
+
+/// VA-2: half of what is left to each who waits is for another connection.
+void model::hurry(line& l) const {
+    const auto given = l.slot->task_deadline;
+    demand(given <= l.task_deadline, "VA-2: a check has a time of its own, and no more");
+    for (const call* c : queue_) {
+        if (c->due != core::never && !held_) {
+            const auto left = std::max(c->due - told_, std::chrono::nanoseconds{0});
+            demand(given <= told_ + left - left / 2,
+                   "VA-2: who waits counts on a check for half of the time that is left");
+        }
+    }
+    l.task_deadline = given;
 }
 
 void model::begin_close(line& l, leave_reason why, const event& e, bool farewell) {
@@ -178,7 +192,7 @@ void model::begin_close(line& l, leave_reason why, const event& e, bool farewell
     demand(farewell == (limits_.says_farewell && can_talk && !l.lent && !l.in_task), "LC-8: who can be told is told");
     const bool unready = l.at == phase::connecting || (&l == subject_ && l.doing == task::prepare);
     const bool asked = l.doing == task::check || l.doing == task::keepalive;
-    if (asked && why == leave_reason::invalid && !l.in_hook) {  // it has not answered
+    if (asked && why == leave_reason::invalid && l.began && !l.in_hook) {  // it has not answered
         silent_ = true;
         for (line& other : lines_) {
             other.suspect = other.suspect || other.at == phase::idle;

@@ -59,7 +59,8 @@ void model::settle_refusal(const call& c, const event& e, bool newcomer) {
         const bool has_been_asked = e.kind == event_kind::task_done && c.tried > most();
         const bool nothing_else =
             n(phase::idle) > 0 && all_idle_are_shunned() && n(phase::idle) + waiting_holders() == total();
-        demand(told || has_been_asked || (nothing_else && total() >= most()),
+        const bool shut = backoff_.probing() && is_final(backoff_.cause());
+        demand(told || has_been_asked || (nothing_else && (total() >= most() || shut)),
                "VA-4: nobody is given up before every connection was tried");
     } else {
         const auto why = backoff_.cause();

@@ -141,3 +141,29 @@ TEST_CASE("close without grace closes what is lent out at the next tick") {
     d.end(*s);
     CHECK(d.finished);
 }
+
+TEST_CASE("SH-7: a close that was announced begins at its moment, and leases have the shortest grace asked for") {
+    machine_driver d{{.max = 2, .idle_timeout = 0ms, .max_lifetime = 0ms}};
+    const auto s = d.lease(2);
+    d.release(*s[0]);
+    const auto when = d.now + 10s;
+    d.event([&](auto& out) { d.machine.announce_close(when, 5s, d.now, out); });
+    d.event([&](auto& out) { d.machine.announce_close(when, 2s, d.now, out); });
+    CHECK(d.wake == when);
+    CHECK(d.machine.try_acquire() == s[0]);
+    d.release(*s[0]);
+    CHECK(d.pass_until(when - 1ns).empty());
+    CHECK_FALSE(d.machine.is_closed());
+    const auto first = d.pass_until(when);
+    REQUIRE(first.size() == 1);
+    CHECK(first.front().target == s[0]);
+    CHECK(d.pass_until(when + 2s - 1ns).empty());
+    const auto rest = d.pass_until(when + 2s);
+    REQUIRE(rest.size() == 1);
+    CHECK(rest.front().target == s[1]);
+    d.end(*s[0]);
+    d.end(*s[1]);
+    CHECK(d.finished);
+    CHECK(d.wake == never);
+    d.release(*s[1]);
+}

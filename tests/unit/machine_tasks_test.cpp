@@ -48,6 +48,23 @@ TEST_CASE(
     d.done(*held);
 }
 
+TEST_CASE("LC-8: who shall have another connection is given up when the server lets nobody in") {
+    machine_driver d{{.max = 3, .max_connecting = 1, .checks_each = true}};
+    auto& first = d.wait();
+    d.open(*d.dialed().front());
+    auto* const only = d.working(task::check).front();
+    d.done(*only, verdict::elsewhere);
+    REQUIRE(d.dialed().size() == 1);
+    CHECK(first.result == outcome::pending);
+    auto* const dialed = d.dialed().front();
+    auto& second = d.wait();
+    d.fail(*dialed, dial_failure::refused);
+    CHECK(first.result == outcome::refused);
+    REQUIRE(d.working(task::check) == std::vector<slot*>{only});
+    d.done(*only);
+    CHECK(second.granted == only);
+}
+
 TEST_CASE("LC-8: a hook has its own time, whatever the pool's part of the task has taken") {
     const auto what = GENERATE(task::check, task::clean);
     machine_driver d{{.max = 1,

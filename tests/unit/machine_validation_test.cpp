@@ -92,6 +92,30 @@ TEST_CASE("VA-2: where there is no other connection, one is dialed when half of 
     CHECK(w.granted != silent);
 }
 
+TEST_CASE("VA-2: a check is hurried for whoever among those who wait has the least time, also if he comes later") {
+    machine_driver d{{.max = 3, .idle_timeout = 0ms, .max_lifetime = 0ms, .validate_after = 1s}};
+    const auto s = d.idle(3);
+    d.pass_until(d.now + 2s);
+    SECTION("he comes behind another, and there is a third connection") {
+        d.wait(5s);
+        auto& hasty = d.wait(100ms);
+        d.tick_after(50ms);
+        REQUIRE(d.working(task::check) == std::vector<slot*>{s[0]});
+        d.done(*s[0]);
+        CHECK(hasty.result == outcome::pending);  // it went to the first in the queue
+    }
+    SECTION("the other has given up") {
+        auto& slow = d.wait(5s);
+        d.cancel(slow);
+        auto& hasty = d.wait(100ms);
+        CHECK(d.commands.empty());  // a check is under way
+        d.tick_after(50ms);
+        REQUIRE(d.working(task::check) == std::vector<slot*>{s[1]});
+        d.done(*s[1]);
+        CHECK(hasty.granted == s[1]);
+    }
+}
+
 TEST_CASE("VA-4: after one silence a fresh connect is tried beside the next check, and the others are suspect") {
     machine_driver d{{.max = 3, .idle_timeout = 0ms, .max_lifetime = 0ms, .validate_after = 60s}};
     const auto s = d.idle(3);

@@ -82,6 +82,7 @@ void machine::wait(waiter& w, time_point now, actions& out) {
     }
     queue_.push(w);
     ++numbers_.waiting;
+    hurry_checks();
     conclude(out);
 }
 
@@ -195,6 +196,12 @@ void machine::close(time_point deadline, time_point now, actions& out) {
         }
     }
     conclude(out);
+}
+
+void machine::announce_close(time_point when, std::chrono::milliseconds grace, time_point now, actions& out) {
+    closes_at_ = std::min(closes_at_, when);
+    announced_grace_ = std::min(announced_grace_, grace);
+    tick(now, out);
 }
 
 }  // namespace trunkline::core

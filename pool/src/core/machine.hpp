@@ -104,6 +104,9 @@ public:
     /// well. Called again, the earlier deadline counts.
     void close(time_point deadline, time_point now, actions& out);
 
+    /// The same from `when` on, with `grace` for the leases. Called again, the earlier time and the shorter grace count.
+    void announce_close(time_point when, std::chrono::milliseconds grace, time_point now, actions& out);
+
     [[nodiscard]] const counters& numbers() const noexcept { return numbers_; }
     [[nodiscard]] const dial_gate& gate() const noexcept { return gate_; }
     [[nodiscard]] bool is_closed() const noexcept { return closed_; }
@@ -142,8 +145,9 @@ private:
     void break_ring(actions& out);
     void watch_warm_up(actions& out);
     void begin(slot& s, task what, std::chrono::milliseconds timeout, actions& out);
-    void extend_task(slot& s, time_point deadline) noexcept;
-    [[nodiscard]] time_point patience_with_check() noexcept;
+    void set_task_deadline(slot& s, time_point deadline) noexcept;
+    [[nodiscard]] time_point patience_until() const noexcept;
+    void hurry_checks() noexcept;
     void end_task(slot& s) noexcept;
     void leave(slot& s, leave_reason why, actions& out);
     void count_leaving(leave_reason why) noexcept;
@@ -217,7 +221,7 @@ private:
     std::size_t checking_ = 0;             // tasks `check` whose outcome counts
     std::size_t keeping_alive_ = 0;        // tasks `keepalive` whose outcome counts: as good as idle
     std::size_t holders_waiting_ = 0;      // leased connections whose holder waits for another
-    bool silent_ = false;                  // a sign of life took too long, and the server has given none since
+    bool silent_ = false;                  // a sign of life took too long, and no dial or check has ended well since
     bool shunning_ = false;                // some idle connection is shunned
     bool asked_ = false;                   // somebody was told that the server is down since the last dial
     time_point pause_ends_ = never;        // no further dial for waiters beside one under way before
@@ -225,6 +229,8 @@ private:
     time_point next_sweep_ = never;
     time_point warm_up_deadline_ = never;
     time_point close_deadline_ = never;
+    time_point closes_at_ = never;  // announced
+    std::chrono::milliseconds announced_grace_ = std::chrono::milliseconds::max();
     time_point suspended_at_ = never;
     bool started_ = false;
     bool warming_ = false;

@@ -135,7 +135,7 @@ bool machine::hook_begins(slot& s, time_point now, actions& out) {
         s.in_hook = true;
         s.check_ends =
             after(now_, s.doing == task::check ? limits_.before_acquire_timeout : limits_.after_release_timeout);
-        extend_task(s, s.check_ends);
+        set_task_deadline(s, s.check_ends);
     }
     out.wake = next_wake();
     return counts;
@@ -198,10 +198,11 @@ void machine::on_overdue(slot& s, actions& out) {
         s.doing = task::keepalive;
         --checking_;
         ++keeping_alive_;
-        extend_task(s, s.check_ends);
+        set_task_deadline(s, s.check_ends);
         return;
     }
-    if ((what == task::check || what == task::keepalive) && !s.in_hook) {
+    const bool began = !s.put_off.test(static_cast<std::size_t>(command_kind::work));
+    if ((what == task::check || what == task::keepalive) && began && !s.in_hook) {
         on_silence();
     }
     end_task(s);
@@ -258,6 +259,11 @@ void machine::tick(time_point now, actions& out) {
     if (close_deadline_ <= now) {
         close_deadline_ = never;
         end_grace(out);
+    }
+    if (closes_at_ <= now) {
+        closes_at_ = never;
+        close(after(now, announced_grace_), now, out);
+        return;
     }
     conclude(out);
 }

@@ -59,10 +59,11 @@ slot* machine::next_for_waiters() noexcept {
     return first == idle_.end() ? nullptr : &*first;
 }
 
-/// The program wants none of the idle ones for the one whose turn it is, and no other will come: there is no room for
-/// another, and whoever holds one waits.
+/// The program wants none of the idle ones for the one whose turn it is, and no other will come: whoever holds one waits,
+/// and there is no room for another, or the server lets nobody in.
 bool machine::all_are_shunned() const noexcept {
-    return shunning_ && !idle_.empty() && numbers_.idle.value() + holders_waiting_ == total() && total() >= most();
+    return shunning_ && !idle_.empty() && numbers_.idle.value() + holders_waiting_ == total() &&
+           (total() >= most() || gate_.is_hopeless());
 }
 
 /// It is somebody else's turn.

@@ -193,7 +193,7 @@ void machine::begin(slot& s, task what, std::chrono::milliseconds timeout, actio
     if (what == task::check) {
         ++checking_;
         ++numbers_.checks;
-        s.task_deadline = std::min(s.task_deadline, patience_with_check());
+        s.task_deadline = std::min(s.task_deadline, patience_until());
     }
     if (what == task::keepalive) {
         ++keeping_alive_;
@@ -206,16 +206,29 @@ void machine::begin(slot& s, task what, std::chrono::milliseconds timeout, actio
     order({command_kind::work, &s, leave_reason::none, what}, out);
 }
 
-/// When the one whose turn it is stops counting on a check: with half of his time left for another connection.
-time_point machine::patience_with_check() noexcept {
-    if (queue_.empty() || held_ || queue_.front().deadline == never) {
+/// When those who wait stop counting on a check: half of the time that the first of them has left is for another
+/// connection.
+time_point machine::patience_until() const noexcept {
+    const auto first = queue_.first_deadline();
+    if (held_ || first == never) {
         return never;
     }
-    const auto left = std::max(queue_.front().deadline - now_, nanoseconds{0});
+    const auto left = std::max(first - now_, nanoseconds{0});
     return now_ + left - left / 2;
 }
 
-void machine::extend_task(slot& s, time_point deadline) noexcept {
+/// Whoever comes may have less time than those for whom the checks under way began.
+void machine::hurry_checks() noexcept {
+    const auto until = checking_ > 0 ? patience_until() : never;
+    for (auto next = until == never ? tasks_.end() : tasks_.begin(); next != tasks_.end();) {
+        slot& s = *next++;
+        if (s.doing == task::check && !s.in_hook && s.task_deadline > until) {
+            set_task_deadline(s, until);
+        }
+    }
+}
+
+void machine::set_task_deadline(slot& s, time_point deadline) noexcept {
     tasks_.erase(tasks_.iterator_to(s));
     s.task_deadline = deadline;
     tasks_.insert(s);
@@ -314,7 +327,7 @@ void machine::retire_idle(actions& out) {
 }
 
 time_point machine::next_wake() const noexcept {
-    auto next = std::min({gate_.opens(), next_sweep_, close_deadline_, pause_ends_, memory_wait_ends_});
+    auto next = std::min({gate_.opens(), next_sweep_, close_deadline_, closes_at_, pause_ends_, memory_wait_ends_});
     if (!held_) {
         next = std::min(next, queue_.first_deadline());
     }

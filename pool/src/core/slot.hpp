@@ -56,7 +56,7 @@ struct slot {
     time_point alive_at = never;       ///< the last sign of life that was asked for; `never`: none
     time_point leased_since = never;   ///< as the sweeps saw it, of the lease `seen_use`
     time_point task_deadline = never;  ///< while a task is under way
-    time_point check_ends = never;     ///< of a check: when its connection is given up
+    time_point check_ends = never;     ///< when a check has taken too long not only for who waits for it
     double lifetime_share = 0;         ///< its draw from the jitter of lifetimes
     double keepalive_share = 0;        ///< its draw from the jitter of keepalives
     std::uint64_t generation = 0;      ///< the pool's, when its dial began: another one must leave when it is free
