@@ -8,6 +8,7 @@
 
 #include <fstream>
 #include <string>
+#include <tuple>
 
 // What an administrator changes on a running server, under the pool's sessions.
 namespace asio = boost::asio;
@@ -152,12 +153,14 @@ TEST_CASE("a new password reaches the pool without a refused login, and no lease
 
 TEST_CASE(
     "HY-4: DDL under a prepared statement fails its EXECUTE alone: the session, and what else is prepared, stay") {
-    const auto [ddl, state] = GENERATE(table<const char*, const char*>({
+    const auto change = GENERATE(table<const char*, const char*>({
         {"ALTER TABLE changing ADD COLUMN b int", "0A000"},
         {"ALTER TABLE changing ALTER COLUMN a TYPE text", "0A000"},
         {"ALTER TABLE changing ALTER COLUMN a SET DEFAULT 7", ""},
         {"DROP TABLE changing", "42P01"},
     }));
+    const auto* const ddl = std::get<0>(change);
+    const auto* const state = std::get<1>(change);
     const bool in_transaction = GENERATE(false, true);
     INFO(ddl << (in_transaction ? ", in a transaction" : ""));
     plain_connection admin{fixture::server().url()};

@@ -123,9 +123,14 @@ void model::after(const event& e, core::actions& out, time_point armed) {
         check_nothing_overdue();
     }
     happen(e);
+    surplus_goes_ = static_cast<std::size_t>(std::count_if(out.commands.begin(), out.commands.end(), [](const auto& c) {
+        const bool leaves = c.kind == core::command_kind::close || c.doing == core::task::farewell;
+        return leaves && c.target->doomed == core::leave_reason::surplus && line_of(*c.target).at == phase::idle;
+    }));
     for (auto& w : out.settled) {
         settle(static_cast<call&>(w), e);
     }
+    surplus_goes_ = 0;
     for (line& l : lines_) {
         if (e.kind == event_kind::wait && e.by->waits && l.doing == core::task::check && !l.in_hook) {
             hurry(l);

@@ -231,13 +231,14 @@ private:
     std::uint64_t generation_ = 0;
     std::uint64_t turn_ = 0;
     std::uint64_t freed_ = 0;
-    time_point rotate_from_{};  // older turns are due from here
-    time_point next_old_{};     // lifetimes end no earlier
-    time_point pause_until_{};  // no dial for waiters beside one under way before
-    int credit_ = 0;            // replacements owed; -1: one is ahead
-    std::size_t joined_ = 0;    // connections since the last one left for its replacement
-    bool asked_ = false;        // somebody was told that the server is down since the last dial
-    bool silent_ = false;       // a sign of life took too long, and none has come since
+    time_point rotate_from_{};      // older turns are due from here
+    time_point next_old_{};         // lifetimes end no earlier
+    time_point pause_until_{};      // no dial for waiters beside one under way before
+    std::size_t surplus_goes_ = 0;  // inside an event: idle ones that it closes for being too many
+    int credit_ = 0;                // replacements owed; -1: one is ahead
+    std::size_t joined_ = 0;        // connections since the last one left for its replacement
+    bool asked_ = false;            // somebody was told that the server is down since the last dial
+    bool silent_ = false;           // a sign of life took too long, and none has come since
     bool started_ = false;
     bool warming_ = false;
     bool given_up_ = false;  // somebody, in this event, because the server lets nobody in

@@ -247,7 +247,7 @@ bool model::must_leave(const line& l) const {
     const bool worn = limits_.max_uses > 0 && l.uses >= limits_.max_uses;
     const bool joins = l.at == phase::connecting || l.at == phase::fresh;
     return closed_ || l.broken || l.evicted || worn || l.generation != generation_ ||
-           live() + (joins ? 1U : 0U) > most();
+           live() + (joins ? 1U : 0U) > most() + surplus_goes_;
 }
 
 bool model::may_close(const line& l, leave_reason why, const event& e) const {
