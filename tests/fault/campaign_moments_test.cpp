@@ -59,7 +59,7 @@ private:
     std::atomic<std::size_t> otherwise_{0};
 };
 
-/// With `spread` their deadlines lie a tenth of a millisecond apart, in no order; without it they are all the same.
+/// With `spread` their deadlines lie a millisecond apart, ten on each, in no order; without it they are all the same.
 sample expire(std::size_t waiters, bool spread) {
     asio::io_context context;
     auto settings = settings_on(fixture::server(), "expiring", {.min = 1, .max = 1});
@@ -90,10 +90,10 @@ TEST_CASE("AQ-5: of 10,000 who wait each is told within 5 ms of its deadline") {
     constexpr std::size_t waiters = 10'000;
     const auto one_by_one = expire(waiters, true);
     const auto at_once = expire(waiters, false);
-    WARN("AQ-5: of 10,000 who wait, told after their deadlines, which lie 0.1 ms apart: " << one_by_one);
+    WARN("AQ-5: of 10,000 who wait, told after their deadlines, ten on each millisecond: " << one_by_one);
     WARN("AQ-5: the same, all deadlines in the same moment: " << at_once);
-    CHECK(one_by_one.median() <= campaign::bound(5ms));
-    CHECK(at_once.median() <= campaign::bound(5ms));
+    CHECK(one_by_one.quantile(0.99) <= campaign::bound(5ms));
+    CHECK(at_once.quantile(0.99) <= campaign::bound(5ms));
     CHECK(one_by_one.quantile(0) >= 0ns);  // nobody too early
     CHECK(at_once.quantile(0) >= 0ns);
 }
@@ -126,7 +126,7 @@ TEST_CASE("AQ-7: the call beyond a full queue is refused within 1 ms") {
     WARN("AQ-7: refused by a queue of " << settings.acquire.max_waiting << ": " << took);
     CHECK(refused == trials);
     CHECK(told == settings.acquire.max_waiting);
-    CHECK(took.median() <= campaign::bound(1ms));
+    CHECK(took.quantile(0.99) <= campaign::bound(1ms));
 }
 
 TEST_CASE("RE-6: in an outage that is old enough a caller has its answer within 1 ms") {
@@ -166,7 +166,7 @@ TEST_CASE("RE-6: in an outage that is old enough a caller has its answer within 
         threads);
     WARN("RE-6: told in an outage: " << took);
     CHECK(refused == trials);
-    CHECK(took.median() <= campaign::bound(1ms));
+    CHECK(took.quantile(0.99) <= campaign::bound(1ms));
 }
 
 TEST_CASE("SZ-9: the first connect of a growth starts within 1 ms, and a shrink closes what is free within 100 ms") {
@@ -222,8 +222,8 @@ TEST_CASE("SZ-9: the first connect of a growth starts within 1 ms, and a shrink 
         threads);
     WARN("SZ-9: the first connect arrived after the call: " << growth);
     WARN("SZ-9: three idle sessions had gone, by pg_stat_activity, after the call: " << shrink);
-    CHECK(growth.median() <= campaign::bound(1ms));
-    CHECK(shrink.median() <= campaign::bound(100ms));
+    CHECK(growth.quantile(0.99) <= campaign::bound(1ms));
+    CHECK(shrink.quantile(0.99) <= campaign::bound(100ms));
 }
 
 TEST_CASE("SZ-4: a spike on 5 idle connections opens at most one more, with the default pause") {
@@ -265,8 +265,7 @@ TEST_CASE("SZ-4: a spike on 5 idle connections opens at most one more, with the 
             threads);
         const auto total = line.counts().accepted - 1;  // one measured
         most = std::max(most, total);
-        totals += ' ';  // alone: g++ 12 sees an overlap in `" " + …` where it is optimised
-        totals += std::to_string(total);
+        totals += " " + std::to_string(total);
     }
     WARN("SZ-4: with a connect of " << campaign::in_ms(connect.median()) << " connections in all:" << totals);
     CHECK(connect.median() >= 150ms);
