@@ -180,10 +180,33 @@ TEST_CASE("TO-5: a cancelled statement that does not end in time costs the conne
         const error behind = co_await error_of(on.query("SELECT 1"));
         CHECK(behind.code() == errc::connection_lost);
         server().resume();
+        on.session().close(pool_errc::closed, [] {});
     };
     run(context, body);
     CHECK(of.lost == 1);
     CHECK(of.policy->cancels_unproven == 1);
+}
+
+TEST_CASE("TO-8: a session that is closed stops its statement, whatever the share of cancellations") {
+    owner of;
+    of.policy->cancels = 1'000;
+    boost::asio::io_context context;
+    lone_connection on{open_session(context.get_executor(), server().url(), of.events())};
+    const auto pid = on.backend_pid();
+    waiting_operation what;
+    what.sql = "SELECT pg_sleep(60)";
+    const auto body = [&]() -> awaitable<void> {
+        on.session().start(what);
+        const auto runs = [&] { return waits_for(pid, "PgSleep"); };
+        CHECK(runs());
+        on.session().close(pool_errc::closed, [] {});
+        co_await what.outcome();
+    };
+    run(context, body);
+    CHECK(what.code == pool_errc::closed);
+    CHECK(session_gone(pid));
+    CHECK(of.policy->cancels == 1'001);
+    CHECK(of.policy->cancels_refused == 0);
 }
 
 TEST_CASE("TO-8: beyond its share of cancellations a pool closes connections instead") {

@@ -131,6 +131,7 @@ TEST_CASE("TO-3: a statement on a server that answers nothing fails a second aft
         const auto after = co_await settled(on);
         CHECK(after == pg::session_state::broken);
         server().resume();
+        on.session().close(pool_errc::closed, [] {});
     };
     run(context, body);
     CHECK(of.lost == 1);

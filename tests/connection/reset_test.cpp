@@ -229,6 +229,7 @@ TEST_CASE("HY-5: a reset that fails costs the connection, and the statement behi
         (void)observer.execute("SELECT pg_cancel_backend(" + std::to_string(on.backend_pid()) + ")");
         co_await next.outcome();
         CHECK(next.code == pool_errc::connection_lost);
+        on.session().close(pool_errc::closed, [] {});
     };
     run(context, body);
     CHECK(of.lost == 1);

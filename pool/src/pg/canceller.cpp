@@ -17,8 +17,8 @@ namespace {
 // Two, so that one server that is a black hole, for which PQcancel of libpq < 17 waits minutes, does not stop the
 // others; more would be a flood of connections at a server that is in trouble.
 constexpr std::size_t most_threads = 2;
-// Sessions wait for the end of their request; who stands further behind would not get it in time anyway.
-constexpr std::size_t most_waiting = 64;
+// Enough for a large pool that closes; at a millisecond each they are half a second's.
+constexpr std::size_t most_waiting = 1'000;
 
 #ifdef LIBPQ_HAS_ASYNC_CANCEL
 

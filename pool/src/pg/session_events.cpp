@@ -75,7 +75,7 @@ void session::link::receive(news& told) {
         drained_ += before - std::min(before, socket_->available());
     }
     take_answers(told);
-    if (!connection_) {
+    if (!connection_ || told.lost) {
         told.notices.swap(notices_);
         return;
     }
@@ -109,12 +109,12 @@ void session::link::take_answers(news& told) {
         case progress::ended:
             if (what == unit::statement && current_ != nullptr && !current_->code && !current_->rows.is_answer()) {
                 // An end without an answer belongs to nothing that was asked: a ReadyForQuery out of turn.
-                lose(told, "the server's answers are out of step with what it was asked");
+                condemn(told, "the server's answers are out of step with what it was asked");
                 return;
             }
             expected_.erase(expected_.begin());
             if (expected_.empty() && std::exchange(in_pipeline_, false) && PQexitPipelineMode(connection_.get()) == 0) {
-                lose(told, "libpq did not leave its pipeline mode");
+                condemn(told, "libpq did not leave its pipeline mode");
                 return;
             }
             on_answered(what, told);
@@ -125,7 +125,9 @@ void session::link::take_answers(news& told) {
                 return;
             }
             break;
-        case progress::out_of_step: lose(told, "the server's answers are out of step with what it was asked"); return;
+        case progress::out_of_step:
+            condemn(told, "the server's answers are out of step with what it was asked");
+            return;
         }
     }
 }
@@ -168,7 +170,7 @@ void session::link::on_answered(unit what, news& told) {
     case unit::reset:
         if (failed) {
             policy_->resets_failed.fetch_add(1, std::memory_order_relaxed);
-            lose(told, "the reset of a returned connection failed: " + own_.said.message);
+            condemn(told, "the reset of a returned connection failed: " + own_.said.message);
             return;
         }
         break;
@@ -218,11 +220,13 @@ void session::link::break_off(news& told, const char* why) {
     say(lost_said_, why);
 }
 
-void session::link::lose(news& told, std::string_view why) noexcept {
+/// This side gives the session up. Its backend may still be at work, so it counts until the pool has closed it like any
+/// other: with a goodbye, and the server's last word.
+void session::link::condemn(news& told, std::string_view why) noexcept {
     if (!last_words_) {
         say(last_words_.emplace(), why);
     }
-    lose(told);
+    end_operations(told);
 }
 
 /// What ended the session, as far as it is known.
@@ -241,7 +245,8 @@ void session::link::note_last_words(const operation* last) {
     lost_code_ = code_of(lost_said_);
 }
 
-void session::link::lose(news& told) noexcept {
+/// Whoever uses the session, or has it, hears what ended it.
+void session::link::end_operations(news& told) noexcept {
     operation* const running = take_operation();
     const operation* const last = running != nullptr ? running : told.done[0];
     operation* const mender = std::exchange(mender_, nullptr);
@@ -267,6 +272,11 @@ void session::link::lose(news& told) noexcept {
     expected_.clear();
     unrest_ = {};
     mending_deadline_ = ask_again_at_ = never;
+}
+
+/// Nothing can be said to the server any more.
+void session::link::lose(news& told) noexcept {
+    end_operations(told);
     timer_.reset();
     connection_.reset();
     socket_->close();

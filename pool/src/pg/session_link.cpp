@@ -190,6 +190,10 @@ void session::link::close(error_code reason, std::function<void()> closed) noexc
         }
         closing_ = true;
         closed_ = std::move(closed);
+        if (state() != session_state::broken) {  // else what ended it stays, and may just be told
+            lost_code_ = reason;
+            say(lost_said_, "the connection was closed by its pool");
+        }
         if (connection_ && (current_ != nullptr || unrest_.wants_request) && !forked_since(born_)) {
             (void)request_stop({});
         }
@@ -200,10 +204,6 @@ void session::link::close(error_code reason, std::function<void()> closed) noexc
             }
         }
         state_.store(session_state::broken, std::memory_order_release);
-        if (connection_) {  // else it was lost, and that is told
-            lost_code_ = reason;
-            say(lost_said_, "the connection was closed by its pool");
-        }
         connection_.reset();
         timer_.reset();
         if (!socket_->is_open() || forked_since(born_)) {

@@ -126,7 +126,8 @@ private:
     [[nodiscard]] operation* take_operation() noexcept;
     void break_off(news& told, const char* why);
     void lose(news& told) noexcept;
-    void lose(news& told, std::string_view why) noexcept;
+    void condemn(news& told, std::string_view why) noexcept;
+    void end_operations(news& told) noexcept;
     void note_last_words(const operation* last);
     void end(news& told);
     void limit_goodbye();
@@ -138,11 +139,11 @@ private:
             step();
         } catch (const std::bad_alloc&) {
             if (connection_) {
-                lose(told, "out of memory");
+                condemn(told, "out of memory");
             }
         } catch (const std::exception& failed) {
             if (connection_) {
-                lose(told, failed.what());
+                condemn(told, failed.what());
             }
         }
     }

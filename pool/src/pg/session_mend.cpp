@@ -42,31 +42,34 @@ void session::link::go_on(news& told) {
         return;
     case step::give_up:
         policy_->rollbacks_failed.fetch_add(1, std::memory_order_relaxed);
-        lose(told, "the ROLLBACK of a returned connection failed");
+        condemn(told, "the ROLLBACK of a returned connection failed");
         return;
     case step::done: calm(told); return;
     }
 }
 
-/// Asks the server to stop what runs, unless the pool has done so too often. `told`: who hears of the request's end.
+/// Asks the server to stop what runs. `told`: who hears of the request's end. False: too many wait to be sent.
 bool session::link::request_stop(std::weak_ptr<cancel_observer> told) noexcept {
+    const bool sent = request_cancel(connection_.get(), std::move(told));
+    policy_->cancels.fetch_add(sent ? 1 : 0, std::memory_order_relaxed);
+    return sent;
+}
+
+/// The same, for a session that is to go on; one that has its share of requests is closed instead.
+void session::link::ask_to_stop(news& told) {
+    unrest_.wants_request = false;
     // Those that other sessions are about to send take their share too; what is counted as sent was sent.
     const auto begun = policy_->cancels_begun.fetch_add(1, std::memory_order_acquire);
     const auto requests = policy_->cancels.load(std::memory_order_relaxed) + begun;
     policy_->statements.fetch_add(std::exchange(statements_, 0) % lot, std::memory_order_relaxed);
     const bool sent = may_ask_to_stop(requests, policy_->statements.load(std::memory_order_relaxed)) &&
-                      request_cancel(connection_.get(), std::move(told));
-    (sent ? policy_->cancels : policy_->cancels_refused).fetch_add(1, std::memory_order_relaxed);
+                      request_stop(weak_from_this());
     policy_->cancels_begun.fetch_sub(1, std::memory_order_release);
-    return sent;
-}
-
-void session::link::ask_to_stop(news& told) {
-    unrest_.wants_request = false;
-    if (!request_stop(weak_from_this())) {
+    if (!sent) {
+        policy_->cancels_refused.fetch_add(1, std::memory_order_relaxed);
         const char* const why = "too many statements were cancelled: this one's connection is closed instead";
         if (mender_ != nullptr || parked_ != nullptr) {
-            lose(told, why);
+            condemn(told, why);
         } else {
             break_off(told, why);
         }
@@ -208,10 +211,10 @@ void session::link::on_overdue(news& told) {
         give_up_drain(told);
     } else if (!expected_.empty() && expected_.front() == unit::rollback) {
         policy_->rollbacks_failed.fetch_add(1, std::memory_order_relaxed);
-        lose(told, "the ROLLBACK of a returned connection took too long");
+        condemn(told, "the ROLLBACK of a returned connection took too long");
     } else {
         policy_->cancels_unproven.fetch_add(1, std::memory_order_relaxed);
-        lose(told, "a statement that was given up did not end in time");
+        condemn(told, "a statement that was given up did not end in time");
     }
 }
 
@@ -224,7 +227,7 @@ void session::link::give_up_drain(news& told) {
     if (current_ != nullptr) {
         break_off(told, "a COPY was too long to be read to its end");
     } else {
-        lose(told, "too much was left of a statement that was given up");
+        condemn(told, "too much was left of a statement that was given up");
     }
 }
 

@@ -1,0 +1,109 @@
+#include "../integration/waiting.hpp"
+#include "fault_fixture.hpp"
+#include "support/catch.hpp"
+#include "support/fault_proxy.hpp"
+#include "support/run.hpp"
+
+#include <boost/asio.hpp>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+// Requests to stop, where the server or the line is slow to take them.
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+using namespace trunkline;
+using namespace trunkline::test;
+
+namespace {
+
+constexpr std::size_t sessions = 4;
+
+pool_settings settings_for(const std::string& url, const std::string& application) {
+    auto settings = settings_on(url, application, {.min = 0, .max = sessions});
+    settings.connect.max_connecting = 1;
+    settings.query.server_timeout = false;
+    settings.acquire.timeout = 60s;
+    return settings;
+}
+
+/// Leases for all connections, in each of which that statement runs, and is not awaited.
+asio::awaitable<void> busy_leases(asio::io_context& context, pool& from, std::string sql, std::string application,
+                                  std::vector<lease>& into) {
+    const auto body = [](connection* where, std::string what) -> asio::awaitable<void> {
+        (void)co_await outcome_of(*where, what);
+    };
+    for (std::size_t i = 0; i < sessions; ++i) {
+        into.push_back(co_await from.acquire());
+        asio::co_spawn(context, body(&*into.back(), sql), asio::detached);
+    }
+    plain_connection observer{fixture::server().url()};
+    const auto all_run = [&] {
+        return observer.count("SELECT count(*) FROM pg_stat_activity WHERE application_name = '" + application +
+                              "' AND state = 'active'") == sessions;
+    };
+    const bool in_time = co_await reached(all_run);
+    CHECK(in_time);
+}
+
+}  // namespace
+
+TEST_CASE("SZ-1: a session that is given up while its backend still works counts until that has ended") {
+    // For 700 ms it takes no notice of a request to stop.
+    const std::string stubborn = "DO $$ DECLARE until timestamptz := clock_timestamp() + interval '700 ms'; BEGIN "
+                                 "WHILE clock_timestamp() < until LOOP BEGIN PERFORM pg_sleep(0.7); EXCEPTION WHEN "
+                                 "query_canceled THEN NULL; END; "
+                                 "END LOOP; END $$";
+    asio::io_context context;
+    auto settings = settings_for(fixture::server().url(), "stubborn");
+    settings.connect.max_connecting = sessions;
+    settings.query.cancel_timeout = 200ms;
+    pool pool{context.get_executor(), settings};
+    std::size_t most = 0;
+    run(context, [&]() -> asio::awaitable<void> {
+        plain_connection observer{fixture::server().url()};
+        std::vector<lease> held;
+        co_await busy_leases(context, pool, stubborn, "stubborn", held);
+        held.clear();
+        std::size_t served = 0;
+        for (std::size_t i = 0; i < sessions; ++i) {
+            pool.async_acquire([&](const error_code& code, const lease&) { served += code ? 0 : 1; });
+        }
+        const auto all_served = [&] {
+            most = std::max(most, sessions_of(observer, "stubborn"));
+            return served == sessions;
+        };
+        const bool soon = co_await reached(all_served);
+        CHECK(soon);
+        co_await pool.close(0s);
+    });
+    CHECK(pool.stats().cancels_unproven == sessions);
+    CHECK(most == sessions);
+}
+
+TEST_CASE("TO-8: no more than two requests to stop are under way at once, and none is forgotten") {
+    fault_proxy line{fixture::server()};
+    asio::io_context context;
+    auto settings = settings_for(line.url(fixture::server(), "sslmode=disable&gssencmode=disable"), "stopped_by_turns");
+    settings.query.cancel_timeout = 30s;
+    pool pool{context.get_executor(), settings};
+    run(context, [&]() -> asio::awaitable<void> {
+        std::vector<lease> held;
+        co_await busy_leases(context, pool, "SELECT pg_sleep(600)", "stopped_by_turns", held);
+        CHECK(line.counts().open == sessions);
+        line.set({.to_server = {.stopped = true}, .to_client = {.stopped = true}}, sessions_of_proxy::come);
+        held.clear();
+        const auto two_are_under_way = [&] { return line.counts().open == sessions + 2; };
+        const bool begun = co_await reached(two_are_under_way);
+        CHECK(begun);
+        CHECK(pool.stats().cancels == sessions);
+        line.heal();
+        const auto all_free = [&] { return pool.stats().idle == sessions; };
+        const bool all_stopped = co_await reached(all_free);
+        CHECK(all_stopped);
+        co_await pool.close(1s);
+    });
+    CHECK(pool.stats().cancels_proven == sessions);
+    CHECK(line.counts().most_handshakes == 2);
+}
