@@ -158,10 +158,17 @@ void check_use(checker& check, const pool_settings& settings) {
     check.require(lease.timeout.count() <= 0 || lease.leak_threshold < lease.timeout, "lease.leak_threshold",
                   "is not shorter than lease.timeout, so that it never counts; lower it, or turn it off with 0");
     check.positive(settings.hooks.on_connect_timeout, "hooks.on_connect_timeout");
-    check.positive(settings.hooks.before_acquire_timeout, "hooks.before_acquire_timeout");
+    if (settings.hooks.before_acquire_timeout) {
+        check.positive(*settings.hooks.before_acquire_timeout, "hooks.before_acquire_timeout");
+    }
     check.positive(settings.hooks.after_release_timeout, "hooks.after_release_timeout");
     check.positive(settings.hooks.before_close_timeout, "hooks.before_close_timeout");
     check.zero_or_more(settings.close.preclose_delay, "close.preclose_delay", "refuse at once");
+}
+
+std::chrono::milliseconds half_of_acquire(const pool_settings& settings, std::chrono::milliseconds most) noexcept {
+    constexpr std::chrono::milliseconds shortest{1};
+    return std::clamp(settings.acquire.timeout / 2, shortest, most);
 }
 
 }  // namespace
@@ -184,8 +191,12 @@ std::vector<settings_problem> validate(const pool_settings& settings) {
 
 std::chrono::milliseconds validation_timeout(const pool_settings& settings) noexcept {
     constexpr std::chrono::milliseconds usual{500};
-    constexpr std::chrono::milliseconds shortest{1};
-    return settings.validation.timeout.value_or(std::clamp(settings.acquire.timeout / 2, shortest, usual));
+    return settings.validation.timeout.value_or(half_of_acquire(settings, usual));
+}
+
+std::chrono::milliseconds before_acquire_timeout(const pool_settings& settings) noexcept {
+    constexpr std::chrono::milliseconds usual{1'000};
+    return settings.hooks.before_acquire_timeout.value_or(half_of_acquire(settings, usual));
 }
 
 std::chrono::milliseconds keepalive_interval(const lifetime_settings& lifetime) noexcept {

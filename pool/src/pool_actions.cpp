@@ -35,6 +35,9 @@ bool is_worth_a_warning(core::leave_reason why) {
 }  // namespace
 
 void pool_impl::carry_out(core::actions& decided) noexcept {
+    if (decided.closes) {
+        abort_dials();
+    }
     tell(decided.settled);
     for (const core::command& next : decided.commands) {
         try {
@@ -121,25 +124,24 @@ void pool_impl::arm(core::time_point wake) noexcept {
     if (timer_.wakes_later_than(wake)) {
         timer_.arm(wake, [weak = weak_from_this()](const error_code& ended) {
             const auto self = weak.lock();
-            if (self && (!ended || !self->timer_.is_armed())) {
-                self->on_timer();
+            if (!self) {
+                return;
             }
+            if (!ended) {
+                self->timer_.rearm();
+            } else if (self->timer_.is_armed()) {
+                return;
+            }
+            self->on_timer();
         });
     }
 }
 
 void pool_impl::on_timer() noexcept {
-    timer_.rearm();
     core::actions decided;
-    bool closes = false;  // it was announced
     {
         const guarded_machine::entry core{machine_};
-        const bool was_closed = core->is_closed();
         core->tick(std::chrono::steady_clock::now(), decided);
-        closes = core->is_closed() && !was_closed;
-    }
-    if (closes) {
-        abort_dials();
     }
     carry_out(decided);
 }

@@ -16,7 +16,8 @@ namespace {
 
 std::shared_ptr<const pool_settings> checked(pool_settings settings, const pool_hooks& hooks) {
     auto problems = validate(settings);
-    if (hooks.before_acquire && settings.hooks.before_acquire_timeout >= settings.acquire.timeout) {
+    const auto& before_acquire = settings.hooks.before_acquire_timeout;
+    if (hooks.before_acquire && before_acquire && *before_acquire >= settings.acquire.timeout) {
         problems.push_back(
             {"hooks.before_acquire_timeout",
              "is not shorter than acquire.timeout, so that one slow hook could cost a caller all the time "
@@ -274,14 +275,9 @@ void pool_impl::close_at(core::time_point when, std::chrono::milliseconds grace,
         return;
     }
     core::actions decided;
-    bool closes = false;
     {
         const guarded_machine::entry core{machine_};
         core->announce_close(when, grace, std::chrono::steady_clock::now(), decided);
-        closes = core->is_closed();
-    }
-    if (closes) {
-        abort_dials();
     }
     carry_out(decided);
 }
@@ -298,7 +294,6 @@ void pool_impl::abandon() noexcept {
             while_lent_out_ = shared_from_this();
         }
     }
-    abort_dials();
     carry_out(decided);
 }
 

@@ -66,8 +66,7 @@ public:
     void start(ending& done) noexcept;
     /// The first call says that the pool is draining; gives when it is to be closed.
     core::time_point drain() noexcept;
-    /// Begins to close at `when`, or closes sooner; `done` is told when every session has ended. Without memory to wait
-    /// until `when` it does not wait.
+    /// Begins to close at `when`; `done` is told when every session has ended.
     void close_at(core::time_point when, std::chrono::milliseconds grace, ending& done) noexcept;
     /// The pool object goes away.
     void abandon() noexcept;

@@ -36,7 +36,7 @@ core::limits limits_of(const pool_settings& settings, const pool_hooks& hooks) {
     by.prepare_timeout = settings.hooks.on_connect_timeout;
     by.farewell_timeout = settings.hooks.before_close_timeout;
     by.check_timeout = validation_timeout(settings);
-    by.before_acquire_timeout = settings.hooks.before_acquire_timeout;
+    by.before_acquire_timeout = before_acquire_timeout(settings);
     by.after_release_timeout = settings.hooks.after_release_timeout;
     by.clean_timeout = settings.query.cancel_timeout + settings.reset.drain_time + settings.lifetime.rollback_timeout;
     return by;

@@ -158,13 +158,9 @@ void model::happen(const event& e) {
     case event_kind::start:
         started_ = warming_ = true;
         warm_up_deadline_ = e.deadline;
-        backoff_.on_tick(now_);
-        lose_patience();
+        on_tick();
         break;
-    case event_kind::tick:
-        backoff_.on_tick(now_);
-        lose_patience();
-        break;
+    case event_kind::tick: on_tick(); break;
     case event_kind::wait:
         if (!closed_ && !suspended_ && live() == 0) {
             backoff_.on_tick(now_);
@@ -187,7 +183,10 @@ void model::happen(const event& e) {
     case event_kind::open_failed:
     case event_kind::lost:
     case event_kind::closed: come_back(e); break;
-    case event_kind::reconfigure: settings_come(e); break;
+    case event_kind::reconfigure:
+        settings_come(e);
+        close_if_due();
+        break;
     case event_kind::cap: cap_ = e.most; break;
     case event_kind::rotate:
         ++turn_;
@@ -208,13 +207,13 @@ void model::happen(const event& e) {
         hold_deadlines();
         suspended_ = held_ = false;
         last_quick_ = now_;
-        backoff_.on_tick(now_);
-        lose_patience();
+        on_tick();
         break;
-    case event_kind::close:
-        closed_ = true;
-        started_ = false;
-        close_deadline_ = std::min(close_deadline_, e.deadline);
+    case event_kind::close: close(e.deadline); break;
+    case event_kind::announce_close:
+        closes_at_ = std::min(closes_at_, e.deadline);
+        announced_grace_ = std::min(announced_grace_, e.grace);
+        on_tick();
         break;
     }
 }

@@ -97,6 +97,7 @@ enum class event_kind : unsigned char {
     suspend,
     resume,
     close,
+    announce_close,
 };
 
 /// What is said to the machine.
@@ -111,7 +112,8 @@ struct event {
     const core::limits* given = nullptr;
     bool flag = false;  ///< reconfigure: replace; lost: the server ends; suspend: hold; evict: odd ones alone
     std::size_t most = 0;
-    time_point deadline = core::never;  ///< of the warm-up, or of the leases when the pool closes
+    time_point deadline = core::never;  ///< of the warm-up, of the leases when the pool closes, of an announced close
+    std::chrono::milliseconds grace{};  ///< of the leases then
     bool untold = false;                ///< of a release: the machine is not told the time
 };
 
@@ -185,6 +187,11 @@ private:
     void carry(const core::command& c, const event& e);
     bool comes_again(const core::command& c);
     void begin_dial(core::slot& s);
+    void close(time_point deadline);
+    void close_if_due();
+    void on_tick();
+    void begin_pause();
+    void end_pause();
     [[nodiscard]] bool may_be_doubted(const line& l) const;
     void begin_task(line& l, core::task what, const event& e);
     void set_task_deadline(line& l, core::task what) const;
@@ -231,9 +238,10 @@ private:
     std::uint64_t generation_ = 0;
     std::uint64_t turn_ = 0;
     std::uint64_t freed_ = 0;
-    time_point rotate_from_{};      // older turns are due from here
-    time_point next_old_{};         // lifetimes end no earlier
-    time_point pause_until_{};      // no dial for waiters beside one under way before
+    time_point rotate_from_{};  // older turns are due from here
+    time_point next_old_{};     // lifetimes end no earlier
+    time_point pause_until_{};  // no dial for waiters beside one under way before; {}: no pause
+    std::uint64_t granted_before_pause_ = 0;
     std::size_t surplus_goes_ = 0;  // inside an event: idle ones that it closes for being too many
     int credit_ = 0;                // replacements owed; -1: one is ahead
     std::size_t joined_ = 0;        // connections since the last one left for its replacement
@@ -245,10 +253,13 @@ private:
     bool suspended_ = false;
     bool held_ = false;
     bool closed_ = false;
+    bool was_closed_ = false;  // before the event
     bool finished_ = false;
     time_point suspended_at_{};
     time_point warm_up_deadline_ = core::never;
     time_point close_deadline_ = core::never;
+    time_point closes_at_ = core::never;  // it is announced
+    std::chrono::milliseconds announced_grace_ = std::chrono::milliseconds::max();
     time_point settings_since_{};      // the last `reconfigure`
     time_point not_over_min_until_{};  // the last moment at which no more than `min` or `min_idle` were there
     time_point last_quick_{};          // somebody was served quickly, or nobody waited

@@ -54,6 +54,46 @@ bool model::something_is_due() const {
     return std::any_of(lines_.begin(), lines_.end(), [&](const line& l) { return is_due(l); });
 }
 
+void model::close(time_point deadline) {
+    closed_ = true;
+    started_ = false;
+    close_deadline_ = std::min(close_deadline_, deadline);
+}
+
+void model::close_if_due() {
+    if (closes_at_ <= now_) {
+        closes_at_ = core::never;
+        close(now_ + announced_grace_);
+    }
+}
+
+void model::on_tick() {
+    backoff_.on_tick(now_);
+    end_pause();
+    lose_patience();
+    close_if_due();
+}
+
+void model::begin_pause() {
+    pause_until_ = told_ + limits_.anticipation;
+    granted_before_pause_ = outcomes_[static_cast<std::size_t>(core::outcome::granted)];
+}
+
+/// SZ-4: it goes on where as many were served within it as still wait.
+void model::end_pause() {
+    if (pause_until_ == time_point{} || pause_until_ > now_) {
+        return;
+    }
+    const auto stays = [&](const call* c) { return held_ || c->due > now_; };
+    const auto stay = static_cast<std::uint64_t>(std::count_if(queue_.begin(), queue_.end(), stays));
+    const auto served = outcomes_[static_cast<std::size_t>(core::outcome::granted)] - granted_before_pause_;
+    if (n(phase::connecting) > 0 && stay > 0 && stay <= served) {
+        begin_pause();
+    } else {
+        pause_until_ = {};
+    }
+}
+
 void model::begin_dial(core::slot& s) {
     if (s.connection == nullptr) {
         lines_.push_back({.slot = &s, .number = lines_.size()});
@@ -83,7 +123,7 @@ void model::begin_dial(core::slot& s) {
         credit_ = std::max(credit_ - 1, -1);
     }
     if (!queue_.empty() && limits_.anticipation.count() > 0) {
-        pause_until_ = told_ + limits_.anticipation;
+        begin_pause();
     }
     backoff_.on_dial(told_);
     asked_ = false;

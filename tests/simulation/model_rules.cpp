@@ -30,6 +30,9 @@ void model::conclude(const core::actions& out, const event& e) {
         demand(warming_ && (closed_ || refused || told_ >= warm_up_deadline_), "the warm-up fails for a reason");
         warming_ = false;
     }
+    demand(out.closes == (closed_ && !was_closed_),
+           "SH-3: who closes the pool, however that came, is told to abort its dials");
+    was_closed_ = closed_;
     if (out.finished) {
         demand(closed_ && total() == 0 && !finished_, "close ends once, when every session has ended");
         finished_ = true;
@@ -140,12 +143,14 @@ void model::check_wake(time_point armed) const {
         demand(l.doing == task::none || armed <= l.task_deadline,
                "each task's deadline is among the reasons for the next tick");
     }
+    demand(closed_ || armed <= closes_at_, "SH-7: an announced close is among the reasons for the next tick");
     demand(!warming_ || armed <= warm_up_deadline_, "the warm-up's deadline is among the reasons for the next tick");
 }
 
 /// When ticks come as asked for, nothing is left undone past its time. Asked before an event is handled: whatever was
 /// due earlier has been done.
 void model::check_nothing_overdue() const {
+    demand(closed_ || now_ <= closes_at_, "SH-7: the pool closes at the moment that was announced");
     for (const call* c : queue_) {
         demand(held_ || now_ <= c->due, "AQ-5: nobody waits beyond the deadline");
     }

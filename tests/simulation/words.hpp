@@ -26,6 +26,7 @@ constexpr const char* name_of(event_kind k) {
     case event_kind::suspend: return "suspend";
     case event_kind::resume: return "resume";
     case event_kind::close: return "close";
+    case event_kind::announce_close: return "announce the close";
     }
     return "?";
 }

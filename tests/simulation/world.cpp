@@ -127,6 +127,9 @@ void world::act(const event& e) {
     note_decisions(out);
     model_.after(e, out, armed_);
     carry_out(out);
+    if (out.closes) {
+        abort_dials();
+    }
     check_server();
 }
 
@@ -155,6 +158,7 @@ void world::tell_machine(const event& e, core::actions& out) {
     case event_kind::suspend: machine_.suspend(e.flag, e.now, out); break;
     case event_kind::resume: machine_.resume(e.now, out); break;
     case event_kind::close: machine_.close(e.deadline, e.now, out); break;
+    case event_kind::announce_close: machine_.announce_close(e.deadline, e.grace, e.now, out); break;
     }
     machine_.check();
 }
@@ -232,15 +236,36 @@ void world::settle_down() {
     demand(std::none_of(clients_.begin(), clients_.end(), busy), "a server that is up serves everybody who waits");
 }
 
-/// Whatever is under way, `close` brings it to an end, and the leases that are out may come back after it.
-void world::shut_down() {
+/// It goes on as ever until the moment comes; or until somebody does not wait for that.
+void world::announce_close() {
+    for (auto callers = dice_.between(1, 2); callers > 0; --callers) {
+        act({.kind = event_kind::announce_close,
+             .now = now_,
+             .deadline = now_ + up_to(plan_.hold),
+             .grace = std::chrono::milliseconds{dice_.between(0, 20)}});
+    }
+    for (auto patience = dice_.between(0, 300); patience > 0 && !closed_ && step(); --patience) {
+    }
+}
+
+/// The pool is closed from now on.
+void world::abort_dials() {
     closed_ = true;
-    const bool bounded = dice_.chance(70);
-    act({.kind = event_kind::close, .now = now_, .deadline = bounded ? now_ + up_to(plan_.hold) : core::never});
     for (line& l : model_.lines()) {
         if (session_of(l).dialing) {
             later(kind::dial_aborted, up_to(plan_.carry), &l, l.serial);
         }
+    }
+}
+
+/// Whatever is under way, `close` brings it to an end, and the leases that are out may come back after it.
+void world::shut_down() {
+    if (dice_.chance(30)) {
+        announce_close();
+    }
+    if (!closed_) {
+        const bool bounded = dice_.chance(70);
+        act({.kind = event_kind::close, .now = now_, .deadline = bounded ? now_ + up_to(plan_.hold) : core::never});
     }
     for (auto patience = dice_.between(0, 30); patience > 0 && step(); --patience) {
     }

@@ -92,6 +92,8 @@ private:
     void note_limits();
     void note_decisions(const core::actions& out);
     void settle_down();
+    void announce_close();
+    void abort_dials();
     void shut_down();
 
     // world_clients.cpp

@@ -167,3 +167,26 @@ TEST_CASE("SH-7: a close that was announced begins at its moment, and leases hav
     CHECK(d.wake == never);
     d.release(*s[1]);
 }
+
+TEST_CASE("SH-3, SH-7: whatever comes first after the announced moment closes the pool, and says that dials are to be "
+          "aborted") {
+    machine_driver d{{.max = 2, .idle_timeout = 0ms, .max_lifetime = 0ms}};
+    d.wait();
+    auto* const dialing = d.dialed().front();
+    d.event([&](auto& out) { d.machine.announce_close(d.now + 10s, 5s, d.now, out); });
+    CHECK_FALSE(d.closes);
+    d.now += 10s;
+    SECTION("a tick") { d.tick_after(0s); }
+    SECTION("other settings") { d.reconfigure({.max = 3, .idle_timeout = 0ms, .max_lifetime = 0ms}); }
+    SECTION("a start") { d.start(); }
+    SECTION("a resumption") { d.resume(); }
+    SECTION("another call of close") {
+        d.event([&](auto& out) { d.machine.announce_close(d.now + 10s, 5s, d.now, out); });
+    }
+    CHECK(d.machine.is_closed());
+    CHECK(d.closes);
+    d.tick_after(1ms);
+    CHECK_FALSE(d.closes);
+    d.fail(*dialing, dial_failure::aborted);
+    CHECK(d.finished);
+}

@@ -37,6 +37,7 @@ public:
         wake = out.wake;
         armed_ = std::min(armed_, out.wake);
         warmed = out.warmed;
+        closes = out.closes;
         finished = out.finished;
         machine.check();
     }
@@ -186,5 +187,6 @@ public:
     std::vector<trunkline::core::command> commands;
     trunkline::core::time_point wake = trunkline::core::never;
     trunkline::core::warm_up warmed = trunkline::core::warm_up::no_news;
+    bool closes = false;
     bool finished = false;
 };

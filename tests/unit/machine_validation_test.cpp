@@ -116,6 +116,48 @@ TEST_CASE("VA-2: a check is hurried for whoever among those who wait has the lea
     }
 }
 
+TEST_CASE("VA-2: who came while deadlines were held has half of the time to wait for a check that began before") {
+    machine_driver d{{.max = 2, .idle_timeout = 0ms, .max_lifetime = 0ms, .validate_after = 1s}};
+    const auto s = d.idle(2);
+    d.pass_until(d.now + 2s);
+    d.cancel(d.wait(60s));
+    REQUIRE(d.numbers().checks.value() == 1);
+    d.suspend(true);
+    d.now += 100ms;
+    auto& hasty = d.wait(200ms);
+    d.now += 100ms;
+    d.resume();
+    CHECK(d.commands.empty());  // a check is under way
+    d.tick_after(100ms);
+    REQUIRE(d.working(task::check) == std::vector<slot*>{s[0]});
+    d.done(*s[0]);
+    CHECK(hasty.granted == s[0]);
+}
+
+TEST_CASE("VA-4: a connection that answers too late for one who waits is not asked again for the next") {
+    // With a hook, without which it is lent as soon as it has answered.
+    limits with_hook{.max = 1, .idle_timeout = 0ms, .max_lifetime = 0ms};
+    machine_driver d{with_hook};
+    auto* const only = d.idle(1).front();
+    with_hook.validate_after = GENERATE(0ms, 1'000ms);
+    with_hook.checks_each = true;
+    d.reconfigure(with_hook);
+    d.pass_until(d.now + 3s);
+    auto& patient = d.wait(60s);
+    REQUIRE(d.working(task::check) == std::vector<slot*>{only});
+    CHECK(only->stale);  // so it is asked for a sign of life, and then the hook
+    d.wait(2ms);
+    d.tick_after(1ms);
+    d.done(*only);
+    REQUIRE(d.working(task::check) == std::vector<slot*>{only});
+    CHECK_FALSE(only->stale);
+    CHECK(d.begin_hook(*only));
+    d.done(*only);
+    CHECK(patient.granted == only);
+    d.release(*only);  // to the second
+    CHECK_FALSE(only->stale);
+}
+
 TEST_CASE("VA-4: after one silence a fresh connect is tried beside the next check, and the others are suspect") {
     machine_driver d{{.max = 3, .idle_timeout = 0ms, .max_lifetime = 0ms, .validate_after = 60s}};
     const auto s = d.idle(3);

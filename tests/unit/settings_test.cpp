@@ -150,15 +150,19 @@ TEST_CASE("every problem is listed, not the first alone") {
 TEST_CASE("what is not given is derived so that it contradicts nothing") {
     pool_settings settings;
     CHECK(validation_timeout(settings) == 500ms);
+    CHECK(before_acquire_timeout(settings) == 1s);
     CHECK(keepalive_interval(settings.lifetime) == 2min);
     settings.acquire.timeout = 100ms;
     settings.lifetime = {.idle_timeout = 0ms, .max_lifetime = 60s};
     CHECK(validate(settings).empty());
     CHECK(validation_timeout(settings) == 50ms);
+    CHECK(before_acquire_timeout(settings) == 50ms);
     CHECK(keepalive_interval(settings.lifetime) == 0ms);
     settings.validation.timeout = 70ms;
     settings.lifetime.keepalive = 30s;
     CHECK(validation_timeout(settings) == 70ms);
+    settings.hooks.before_acquire_timeout = 80ms;
+    CHECK(before_acquire_timeout(settings) == 80ms);
     CHECK(keepalive_interval(settings.lifetime) == 30s);
 }
 

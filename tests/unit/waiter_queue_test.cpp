@@ -131,3 +131,36 @@ TEST_CASE("whatever comes and goes, the queue knows who came first and whose tim
         }
     }
 }
+
+TEST_CASE("TO-4: giving up takes no longer among a hundred thousand who wait than among a hundred") {
+    const auto quickest = [](std::size_t size) {
+        std::vector<waiter> all(size);
+        waiter_queue queue;
+        std::mt19937 dice{1};
+        const auto some_time = [&] { return at(std::uniform_int_distribution<int>{0, 1'000'000}(dice)); };
+        for (auto& w : all) {
+            w.deadline = some_time();
+            queue.push(w);
+        }
+        auto best = std::chrono::nanoseconds::max();
+        for (int round = 0; round < 50; ++round) {
+            const auto begin = std::chrono::steady_clock::now();
+            for (int i = 0; i < 100; ++i) {
+                waiter& w = all[std::uniform_int_distribution<std::size_t>{0, size - 1}(dice)];
+                queue.erase(w);
+                queue.push(w);
+            }
+            best = std::min<std::chrono::nanoseconds>(best, std::chrono::steady_clock::now() - begin);
+        }
+        for (auto& w : all) {
+            queue.erase(w);
+        }
+        return best;
+    };
+    const auto among_few = quickest(100);
+    const auto among_many = quickest(100'000);
+    WARN("a hundred waiters gave up and came back in " << among_few.count() << " ns among 100, in "
+                                                       << among_many.count() << " ns among 100,000");
+    CHECK(among_many <=
+          30 * among_few);  // caches are missed; whoever looked at each would take a thousand times as long
+}

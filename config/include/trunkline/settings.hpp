@@ -64,7 +64,8 @@ struct connect_settings {
     /// than a thousand on one core the last ones could only run out of `timeout`.
     std::size_t max_connecting = 2;
     /// Before a further dial is begun for callers who wait while another is under way: often a lease that comes back
-    /// serves them sooner. 0: at once. (HikariCP's spike is ridden out with one dial instead of forty-five.)
+    /// serves them sooner. It goes on while each such pause serves as many as still wait at its end. 0: at once.
+    /// (HikariCP's spike is ridden out with one dial instead of forty-five.)
     std::chrono::milliseconds anticipation{20};
     /// Wait after the first failed dial; it doubles up to `backoff_max`, and each wait is drawn from its upper half.
     std::chrono::milliseconds backoff_initial{100};
@@ -214,11 +215,12 @@ struct lease_settings {
     bool operator==(const lease_settings&) const = default;
 };
 
-/// How long the program's hooks may take (`pool_hooks`). Each at least 1 ms. With a `before_acquire` hook its time is to be
-/// shorter than `acquire.timeout`: the pool's constructor and `reconfigure` look.
+/// How long the program's hooks may take (`pool_hooks`). Each at least 1 ms.
 struct hook_settings {
     std::chrono::milliseconds on_connect_timeout{5'000};
-    std::chrono::milliseconds before_acquire_timeout{1'000};
+    /// Unset: 1 s, or half of `acquire.timeout` if that is shorter. Where there is such a hook it is to be shorter than
+    /// `acquire.timeout`: the pool's constructor and `reconfigure` look.
+    std::optional<std::chrono::milliseconds> before_acquire_timeout{};
     std::chrono::milliseconds after_release_timeout{1'000};
     std::chrono::milliseconds before_close_timeout{500};
 
@@ -275,6 +277,8 @@ private:
 
 /// The time-out of a sign of life, given or derived.
 [[nodiscard]] std::chrono::milliseconds validation_timeout(const pool_settings& settings) noexcept;
+/// The time-out of a `before_acquire` hook, given or derived.
+[[nodiscard]] std::chrono::milliseconds before_acquire_timeout(const pool_settings& settings) noexcept;
 /// The time between two signs of life of an idle connection, given or derived. 0: never.
 [[nodiscard]] std::chrono::milliseconds keepalive_interval(const lifetime_settings& lifetime) noexcept;
 

@@ -35,7 +35,8 @@ struct actions {
     boost::container::small_vector<command, 4> commands;  ///< do these, in this order
     time_point wake = never;                              ///< call `tick` at this time, or earlier
     warm_up warmed = warm_up::no_news;                    ///< tell `start`
-    bool finished = false;                                ///< tell `close`: every session has ended
+    bool closes = false;    ///< abort every dial under way: the pool is closed from now on
+    bool finished = false;  ///< tell `close`: every session has ended
 };
 
 }  // namespace trunkline::core

@@ -4,6 +4,7 @@
 #include "time.hpp"
 
 #include <cstddef>
+#include <cstdint>
 
 /// The core's arithmetic: pure functions on values.
 namespace trunkline::core {
@@ -29,6 +30,13 @@ struct dial_view {
 /// How many dials to begin now: one for each waiter that no dial or check under way will serve, or as many as the floors
 /// lack; within `max` and `parallel`. While pausing, waiters get no second dial beside one under way (SPEC SZ-6).
 std::size_t dials_wanted(const dial_view& view) noexcept;
+
+/// Whether the pause before a dial beside those under way goes on when its time is over: those who still wait will
+/// probably have been served when another one ends, as many as in the one that is over (SPEC SZ-4: ten rounds of 2 ms
+/// take 20 ms, and a little more).
+constexpr bool pause_goes_on(std::size_t connecting, std::size_t waiting, std::uint64_t served_meanwhile) noexcept {
+    return connecting > 0 && waiting > 0 && waiting <= served_meanwhile;
+}
 
 /// The wait before the next dial after `failures` (1 or more) failed in a row: `initial` doubled each time up to `max`,
 /// times `factor`, which is drawn uniformly from 0.5 to 1, so that pools do not knock in step (SPEC RE-2).

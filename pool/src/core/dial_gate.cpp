@@ -3,6 +3,7 @@
 #include "decisions.hpp"
 
 #include <algorithm>
+#include <new>
 
 namespace trunkline::core {
 
@@ -24,11 +25,16 @@ void dial_gate::tick(time_point now) noexcept {
     }
 }
 
-bool dial_gate::trips_breaker(time_point now) {
+/// Without memory for another one this refusal is not counted.
+bool dial_gate::trips_breaker(time_point now) noexcept {
     while (!refusals_.empty() && after(refusals_.front(), limits_.breaker_window) <= now) {
         refusals_.pop_front();
     }
-    refusals_.push_back(now);
+    try {
+        refusals_.push_back(now);
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
     if (refusals_.size() < limits_.breaker_failures) {
         return false;
     }

@@ -54,7 +54,7 @@ public:
     void forgive() noexcept;
 
 private:
-    [[nodiscard]] bool trips_breaker(time_point now);
+    [[nodiscard]] bool trips_breaker(time_point now) noexcept;
     [[nodiscard]] nanoseconds pause_after(dial_failure why, double share) const noexcept;
 
     const limits& limits_;

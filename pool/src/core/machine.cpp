@@ -82,7 +82,9 @@ void machine::wait(waiter& w, time_point now, actions& out) {
     }
     queue_.push(w);
     ++numbers_.waiting;
-    hurry_checks();
+    if (w.deadline == queue_.first_deadline()) {  // else their patience is no shorter than it was
+        hurry_checks();
+    }
     conclude(out);
 }
 
@@ -173,12 +175,14 @@ void machine::resume(time_point now, actions& out) {
     suspended_ = false;
     held_ = false;
     suspended_at_ = never;
+    hurry_checks();
     shedder_.on_empty();  // nobody was served, and nobody was meant to be
     tick(now, out);
 }
 
 void machine::close(time_point deadline, time_point now, actions& out) {
     tell_time(now);
+    out.closes = !closed_;
     closed_ = true;
     close_deadline_ = std::min(close_deadline_, deadline);
     started_ = false;

@@ -158,6 +158,8 @@ private:
     void serve_waiters(actions& out);
     [[nodiscard]] bool all_are_shunned() const noexcept;
     void dial(actions& out);
+    void begin_pause() noexcept;
+    void end_pause() noexcept;
     slot* vacant_slot() noexcept;
     [[nodiscard]] outcome in_vain() const noexcept;
     [[nodiscard]] double random_share() { return std::uniform_real_distribution<double>{0.0, 1.0}(random_); }
@@ -218,13 +220,14 @@ private:
     std::uint64_t turn_ = 0;
     std::size_t lent_out_ = 0;
     std::size_t in_tasks_ = 0;
-    std::size_t checking_ = 0;             // tasks `check` whose outcome counts
-    std::size_t keeping_alive_ = 0;        // tasks `keepalive` whose outcome counts: as good as idle
-    std::size_t holders_waiting_ = 0;      // leased connections whose holder waits for another
-    bool silent_ = false;                  // a sign of life took too long, and no dial or check has ended well since
-    bool shunning_ = false;                // some idle connection is shunned
-    bool asked_ = false;                   // somebody was told that the server is down since the last dial
-    time_point pause_ends_ = never;        // no further dial for waiters beside one under way before
+    std::size_t checking_ = 0;         // tasks `check` whose outcome counts
+    std::size_t keeping_alive_ = 0;    // tasks `keepalive` whose outcome counts: as good as idle
+    std::size_t holders_waiting_ = 0;  // leased connections whose holder waits for another
+    bool silent_ = false;              // a sign of life took too long, and no dial or check has ended well since
+    bool shunning_ = false;            // some idle connection is shunned
+    bool asked_ = false;               // somebody was told that the server is down since the last dial
+    time_point pause_ends_ = never;    // no further dial for waiters beside one under way before
+    std::uint64_t granted_before_pause_ = 0;
     time_point memory_wait_ends_ = never;  // then what was put off for want of memory is tried again
     time_point next_sweep_ = never;
     time_point warm_up_deadline_ = never;

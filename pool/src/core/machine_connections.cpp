@@ -159,8 +159,10 @@ void machine::on_checked(slot& s, verdict how, bool keepalive, actions& out) {
     }
     s.alive_at = now_;
     silent_ = false;
-    s.stale = limits_.validate_after && limits_.validate_after->count() == 0;
-    if (how == verdict::good && !queue_.empty() && !suspended_ && !(keepalive && limits_.checks_each)) {
+    // Whoever waits is given what has just answered, even if it came too late for the one for whom it was asked.
+    const bool is_wanted = how == verdict::good && !queue_.empty() && !suspended_;
+    s.stale = !is_wanted && limits_.validate_after && limits_.validate_after->count() == 0;
+    if (is_wanted && !(keepalive && limits_.checks_each)) {
         grant(s, out);
         return;
     }
@@ -243,12 +245,12 @@ void machine::tick(time_point now, actions& out) {
         unqueue(*late);
         settle(*late, suspended_ ? outcome::suspended : outcome::timed_out, out);
     }
+    if (pause_ends_ <= now) {
+        end_pause();
+    }
     gate_.tick(now);
     while (!tasks_.empty() && tasks_.begin()->task_deadline <= now) {
         on_overdue(*tasks_.begin(), out);
-    }
-    if (pause_ends_ <= now) {
-        pause_ends_ = never;
     }
     if (memory_wait_ends_ <= now) {
         order_again(out);
@@ -256,14 +258,13 @@ void machine::tick(time_point now, actions& out) {
     if (next_sweep_ <= now) {
         sweep(now, out);
     }
-    if (close_deadline_ <= now) {
-        close_deadline_ = never;
-        end_grace(out);
-    }
     if (closes_at_ <= now) {
         closes_at_ = never;
         close(after(now, announced_grace_), now, out);
-        return;
+    }
+    if (close_deadline_ <= now) {
+        close_deadline_ = never;
+        end_grace(out);
     }
     conclude(out);
 }

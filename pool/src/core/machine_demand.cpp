@@ -115,11 +115,25 @@ void machine::dial(actions& out) {
         }
         asked_ = false;
         if (!queue_.empty() && limits_.anticipation.count() > 0) {
-            pause_ends_ = after(now_, limits_.anticipation);
+            begin_pause();
         }
         move(s, slot_state::connecting);
         ++numbers_.dials;
         order({command_kind::dial, &s}, out);
+    }
+}
+
+void machine::begin_pause() noexcept {
+    pause_ends_ = after(now_, limits_.anticipation);
+    granted_before_pause_ = numbers_.granted.value();
+}
+
+/// Leases that come back quickly serve who waits sooner than a further dial would.
+void machine::end_pause() noexcept {
+    if (pause_goes_on(numbers_.connecting.value(), queue_.size(), numbers_.granted.value() - granted_before_pause_)) {
+        begin_pause();
+    } else {
+        pause_ends_ = never;
     }
 }
 

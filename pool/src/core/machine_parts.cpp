@@ -163,8 +163,9 @@ slot* machine::next_idle() noexcept { return limits_.first_in_first_out ? &idle_
 /// To the one who has waited longest, or among the idle ones.
 void machine::free_for_next(slot& s, actions& out) {
     s.idle_since = never;
-    s.stale = limits_.validate_after && limits_.validate_after->count() == 0;
+    s.stale = false;
     if (queue_.empty() || suspended_) {
+        s.stale = limits_.validate_after && limits_.validate_after->count() == 0;
         move(s, slot_state::idle);
         idle_.push_front(s);
     } else if (limits_.checks_each) {
