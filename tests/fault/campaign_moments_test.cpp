@@ -246,7 +246,7 @@ TEST_CASE("SZ-4: a spike on 5 idle connections opens at most one more, with the 
             context,
             [&]() -> asio::awaitable<void> {
                 co_await pool.start();
-                const line_faults slow{.to_server = {}, .to_client = {.delay = 45ms}};
+                const line_faults slow{.to_server = {}, .to_client = {.delay = 50ms}};
                 line.set(slow, sessions_of_proxy::come);
                 for (std::size_t i = 0; i < requests; ++i) {
                     asio::co_spawn(context, request(), asio::detached);
