@@ -60,8 +60,8 @@ public:
     }
     [[nodiscard]] bool is_armed() const noexcept { return armed_for_.load(std::memory_order_acquire) != unarmed; }
 
-    /// First thing in `expired` without an error: from now on `arm` arms again. Behind the `arm` whose wait this is, which may still be
-    /// under way on another thread: else it would leave behind, as armed, a time that has passed.
+    /// First thing in `expired` without an error: from now on `arm` arms again. Behind the `arm` whose wait this is, which
+    /// may still be under way on another thread: else it would leave behind, as armed, a time that has passed.
     void rearm() noexcept {
         const std::lock_guard lock{mutex_};
         armed_for_.store(unarmed, std::memory_order_release);

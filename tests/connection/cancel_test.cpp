@@ -212,13 +212,16 @@ TEST_CASE("TO-8: a session that is closed stops its statement, whatever the shar
 TEST_CASE("TO-8: beyond its share of cancellations a pool closes connections instead") {
     owner of;
     of.policy->cancels = 1'000;
+    int pid = 0;
     with_connection(
         [&](lone_connection& on) -> awaitable<void> {
             (void)co_await run_and_cancel(on, "SELECT pg_sleep(60)", 20ms);
             CHECK(on.session().state() == pg::session_state::broken);
             CHECK(on.session().end_use() == pg::left::broken);
+            pid = on.backend_pid();
         },
         server().url(), of.events());
+    CHECK(session_gone(pid));  // closed, it is stopped all the same
     CHECK(of.policy->cancels_refused == 1);
     CHECK(of.lost == 0);
 }

@@ -126,7 +126,7 @@ TEST_CASE("a before_acquire hook that may take all of a caller's time is refused
     settings.size.min = 0;
     const pool without_it{context.get_executor(), settings};  // where there is no such hook its time means nothing
     settings.hooks.before_acquire_timeout.reset();
-    const pool with_its_default{context.get_executor(), settings, hooks};  // which is shorter, whatever acquire.timeout is
+    const pool with_its_default{context.get_executor(), settings, hooks};
     settings.hooks.before_acquire_timeout = 299ms;
     pool with_it{context.get_executor(), settings, hooks};
     auto slower = settings;

@@ -218,8 +218,8 @@ struct lease_settings {
 /// How long the program's hooks may take (`pool_hooks`). Each at least 1 ms.
 struct hook_settings {
     std::chrono::milliseconds on_connect_timeout{5'000};
-    /// Unset: 1 s, or half of `acquire.timeout` if that is shorter. Where there is such a hook it is to be shorter than
-    /// `acquire.timeout`: the pool's constructor and `reconfigure` look.
+    /// Unset: 1 s, or half of `acquire.timeout` if that is shorter, and at least 1 ms. Given, and where there is such a
+    /// hook, it is to be shorter than `acquire.timeout`: the pool's constructor and `reconfigure` look.
     std::optional<std::chrono::milliseconds> before_acquire_timeout{};
     std::chrono::milliseconds after_release_timeout{1'000};
     std::chrono::milliseconds before_close_timeout{500};

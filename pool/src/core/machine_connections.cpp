@@ -159,13 +159,19 @@ void machine::on_checked(slot& s, verdict how, bool keepalive, actions& out) {
     }
     s.alive_at = now_;
     silent_ = false;
+    s.stale = false;
     // Whoever waits is given what has just answered, even if it came too late for the one for whom it was asked.
-    const bool is_wanted = how == verdict::good && !queue_.empty() && !suspended_;
-    s.stale = !is_wanted && limits_.validate_after && limits_.validate_after->count() == 0;
-    if (is_wanted && !(keepalive && limits_.checks_each)) {
-        grant(s, out);
-        return;
+    if (how == verdict::good && !queue_.empty() && !suspended_) {
+        if (!keepalive || !limits_.checks_each) {
+            grant(s, out);
+            return;
+        }
+        if (checking_ < queue_.size() && !s.shunned) {  // the hook has not been asked
+            begin(s, task::check, limits_.check_timeout, out);
+            return;
+        }
     }
+    s.stale = limits_.validate_after && limits_.validate_after->count() == 0;
     lay_back(s, how == verdict::elsewhere);
     if (how == verdict::elsewhere && !queue_.empty()) {
         s.shunned = shunning_ = true;

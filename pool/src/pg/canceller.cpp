@@ -19,6 +19,7 @@ namespace {
 constexpr std::size_t most_threads = 2;
 // Enough for a large pool that closes; at a millisecond each they are half a second's.
 constexpr std::size_t most_waiting = 1'000;
+constexpr std::chrono::seconds oldest{10};
 
 #ifdef LIBPQ_HAS_ASYNC_CANCEL
 
@@ -72,6 +73,11 @@ bool send(PGcancel* request) noexcept {
 struct waiting_request {
     request_handle request;
     std::weak_ptr<cancel_observer> told;
+    std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
+
+    /// Its session has been given up for long, so that those behind it come first: a black hole must not hold up the
+    /// requests to a server that is well.
+    [[nodiscard]] bool is_stale() const noexcept { return std::chrono::steady_clock::now() > since + oldest; }
 };
 
 struct request_queue {
@@ -87,7 +93,7 @@ void work(request_queue& queue) noexcept {
             const auto next = std::move(queue.waiting.front());
             queue.waiting.pop_front();
             lock.unlock();
-            const bool ended = send(next.request.get());
+            const bool ended = !next.is_stale() && send(next.request.get());
             if (const auto told = next.told.lock(); told && ended) {
                 told->on_request_ended();
             }

@@ -56,8 +56,8 @@ public:
     /// What the session's owner is told, on a thread of the executor, under no lock of the session's.
     struct events {
         /// Once, when the session ends before `close` was called: the server or the network ended it, a reset failed, or
-        /// a statement that was given up did not end in time. `close` it then: it may still be open. Before the operations under way, if any, complete with
-        /// their error. Not when a session turns `broken` under a lease's own statement (a COPY with too much to
+        /// a statement that was given up did not end in time. The socket may still be open, until the server ends it;
+        /// after `close` a second at most. Before the operations under way, if any, complete with their error. Not when a session turns `broken` under a lease's own statement (a COPY with too much to
         /// read, a cancellation beyond the limits): who returns the lease sees that.
         std::function<void(error_code, const diagnostics&)> lost;
         log_handler log;                           ///< the server's notices

@@ -75,7 +75,7 @@ void session::link::receive(news& told) {
         drained_ += before - std::min(before, socket_->available());
     }
     take_answers(told);
-    if (!connection_ || told.lost) {
+    if (!connection_) {
         told.notices.swap(notices_);
         return;
     }
@@ -91,8 +91,10 @@ void session::link::receive(news& told) {
     if (!notices_.empty()) {
         told.notices.swap(notices_);
     }
-    if (!alive || last_words_ || PQstatus(from) != CONNECTION_OK) {
+    if (!alive || PQstatus(from) != CONNECTION_OK || (last_words_ && ends_session(*last_words_))) {
         lose(told);
+    } else if (last_words_) {
+        condemn(told, "the server said what nobody had asked for");
     } else if ((copying_ || unrest_.statement_open) && drained_too_much()) {
         give_up_drain(told);
     }
@@ -220,13 +222,25 @@ void session::link::break_off(news& told, const char* why) {
     say(lost_said_, why);
 }
 
-/// This side gives the session up. Its backend may still be at work, so it counts until the pool has closed it like any
-/// other: with a goodbye, and the server's last word.
+/// This side gives the session up: it stops what runs and says goodbye. The backend may still be at work, so the socket
+/// stays open until the server has ended it, or the pool no longer waits for that.
 void session::link::condemn(news& told, std::string_view why) noexcept {
     if (!last_words_) {
         say(last_words_.emplace(), why);
     }
     end_operations(told);
+    stop_last_statement();
+    timer_.reset();
+    connection_.reset();
+    socket_->finish_writing();
+}
+
+/// Before the goodbye: a backend takes no notice of that, nor of the end of its socket, while it is at work.
+void session::link::stop_last_statement() noexcept {
+    const bool runs = PQtransactionStatus(connection_.get()) == PQTRANS_ACTIVE;
+    if (runs && !forked_since(born_) && !request_stop({})) {
+        policy_->cancels_refused.fetch_add(1, std::memory_order_relaxed);
+    }
 }
 
 /// What ended the session, as far as it is known.

@@ -190,12 +190,12 @@ void session::link::close(error_code reason, std::function<void()> closed) noexc
         }
         closing_ = true;
         closed_ = std::move(closed);
-        if (state() != session_state::broken) {  // else what ended it stays, and may just be told
+        if (connection_) {  // else it was lost, and that is told
+            if (current_ != nullptr || unrest_.wants_request || state() == session_state::broken) {
+                stop_last_statement();
+            }
             lost_code_ = reason;
             say(lost_said_, "the connection was closed by its pool");
-        }
-        if (connection_ && (current_ != nullptr || unrest_.wants_request) && !forked_since(born_)) {
-            (void)request_stop({});
         }
         for (operation* const ended : {take_operation(), std::exchange(mender_, nullptr)}) {
             if (ended != nullptr) {

@@ -127,6 +127,7 @@ private:
     void break_off(news& told, const char* why);
     void lose(news& told) noexcept;
     void condemn(news& told, std::string_view why) noexcept;
+    void stop_last_statement() noexcept;
     void end_operations(news& told) noexcept;
     void note_last_words(const operation* last);
     void end(news& told);
