@@ -73,8 +73,8 @@ asio::awaitable<void> observe(score& seen, figures& measured, std::chrono::milli
 
 }  // namespace
 
-TEST_CASE("SA-10: thousands of clients on fifty connections see no error, a fair wait, and no growth") {
-    const auto clients = campaign::scaled<std::size_t>(10'000, 2'000);
+TEST_CASE("SA-1, SA-10: ten thousand clients on fifty connections see no error, a fair wait, and no growth") {
+    constexpr std::size_t clients = 10'000;
     const auto time = campaign::full() ? 60'000ms : 5'000ms;
     asio::io_context context;
     auto settings = settings_on(fixture::server(), "soak", {.min = connections, .max = connections});
@@ -113,5 +113,9 @@ TEST_CASE("SA-10: thousands of clients on fifty connections see no error, a fair
     CHECK(seen.failed == 0);
     CHECK(measured.most_sessions == connections);
     CHECK(factor <= (campaign::full() ? 1.5 : 3.0));
-    CHECK(growth <= (campaign::full() ? 1.0 : 25.0));
+    if constexpr (campaign::sanitized) {
+        WARN("SKIPPED: growth, because a sanitizer keeps what is freed for a while");
+    } else {
+        CHECK(growth <= (campaign::full() ? 1.0 : 25.0));
+    }
 }
