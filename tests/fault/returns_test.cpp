@@ -200,7 +200,7 @@ TEST_CASE("HY-1: a rollback that does not end in time costs the connection, and 
         co_await pool.close(1s);
     });
     CHECK(text_of(moved({}, pool.stats())) ==
-          text_of({{"cleanings", 1}, {"rollbacks", 1}, {"rollbacks_failed", 1}, {"lost", 1}}));
+          text_of({{"cleanings", 1}, {"rollbacks", 1}, {"rollbacks_failed", 1}, {"lost", 1}, {"cancels", 1}}));
 }
 
 TEST_CASE("HY-1: a lease whose socket is dead as it comes back, in a transaction or not, costs the connection") {
@@ -273,7 +273,8 @@ TEST_CASE("HY-1, HY-3: a session with too much of a COPY to read is closed, and 
         CHECK(next->backend_pid() != pid);
         co_await pool.close(0s);
     });
-    CHECK(text_of(moved({}, pool.stats())) == text_of({{"drains", 1}, {"drains_given_up", 1}, {"discarded", 1}}));
+    CHECK(text_of(moved({}, pool.stats())) ==
+          text_of({{"drains", 1}, {"drains_given_up", 1}, {"discarded", 1}, {"cancels", 1}}));
 }
 
 TEST_CASE("HY-1, TO-5: a session whose statement does not end in time is closed, and counted") {
