@@ -50,8 +50,10 @@ void model::settle_refusal(const call& c, const event& e, bool newcomer) {
                "AQ-8: nobody is shed before a whole interval was slow");
     } else if (c.result == outcome::would_deadlock) {
         demand(ring_is_closed(), "AQ-15: only where all who hold a connection wait, one of them is told");
-        const auto last =
-            std::find_if(queue_.rbegin(), queue_.rend(), [](const call* each) { return each->keeps != nullptr; });
+        const auto keeps_one = [](const call* each) {  // what was closed underneath its lease is kept no more
+            return each->keeps != nullptr && each->keeps->at == phase::leased;
+        };
+        const auto last = std::find_if(queue_.rbegin(), queue_.rend(), keeps_one);
         demand(*last == &c, "AQ-15: it is the last of them who is told");
     } else if (c.result == outcome::refused) {
         demand(queue_.front() == &c, "LC-8: a hook refuses whose turn it is");
