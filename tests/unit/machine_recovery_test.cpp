@@ -75,6 +75,17 @@ TEST_CASE("RE-10: a suspended pool lends and dials nothing, and goes on in order
     CHECK(d.dialed().size() == 1);
 }
 
+TEST_CASE("RE-10: what has lain idle for too long goes to who waits when the pool resumes, and is not closed") {
+    machine_driver d{{.max = 1, .idle_timeout = 50ms, .max_lifetime = 0ms}};
+    auto* const s = d.idle(1).front();
+    d.suspend();
+    auto& w = d.wait(10s);
+    d.now += 100ms;  // a tick is late
+    d.resume();
+    CHECK(w.granted == s);
+    CHECK(d.commands.empty());
+}
+
 TEST_CASE("RE-10: deadlines run through a suspension unless they are held") {
     for (const bool held : {false, true}) {
         machine_driver d{{.max = 1, .idle_timeout = 0ms, .max_lifetime = 0ms}};

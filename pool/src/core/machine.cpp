@@ -177,6 +177,8 @@ void machine::resume(time_point now, actions& out) {
     suspended_at_ = never;
     hurry_checks();
     shedder_.on_empty();  // nobody was served, and nobody was meant to be
+    time_out_waiters(out);
+    serve_waiters(out);  // before a look at the idle ones closes what those who wait are about to have
     tick(now, out);
 }
 
