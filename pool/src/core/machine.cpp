@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 namespace trunkline::core {
 
@@ -177,9 +178,11 @@ void machine::resume(time_point now, actions& out) {
     suspended_at_ = never;
     hurry_checks();
     shedder_.on_empty();  // nobody was served, and nobody was meant to be
-    time_out_waiters(out);
-    serve_waiters(out);  // before a look at the idle ones closes what those who wait are about to have
+    // Not now: a look at the idle ones would close what those who wait are about to have.
+    const auto look = std::exchange(next_sweep_, never);
     tick(now, out);
+    next_sweep_ = std::min(next_sweep_, look);
+    out.wake = std::min(out.wake, look);
 }
 
 void machine::close(time_point deadline, time_point now, actions& out) {

@@ -245,16 +245,12 @@ void machine::end_grace(actions& out) {
     }
 }
 
-void machine::time_out_waiters(actions& out) {
-    while (waiter* late = held_ ? nullptr : queue_.expired(now_)) {
+void machine::tick(time_point now, actions& out) {
+    tell_time(now);
+    while (waiter* late = held_ ? nullptr : queue_.expired(now)) {
         unqueue(*late);
         settle(*late, suspended_ ? outcome::suspended : outcome::timed_out, out);
     }
-}
-
-void machine::tick(time_point now, actions& out) {
-    tell_time(now);
-    time_out_waiters(out);
     if (pause_ends_ <= now) {
         end_pause();
     }
