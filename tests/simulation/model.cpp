@@ -132,7 +132,8 @@ void model::after(const event& e, core::actions& out, time_point armed) {
     }
     surplus_goes_ = 0;
     for (line& l : lines_) {
-        if (e.kind == event_kind::wait && e.by->waits && l.doing == core::task::check && !l.in_hook) {
+        const bool hurries = (e.kind == event_kind::wait && e.by->waits) || e.kind == event_kind::resume;
+        if (hurries && l.doing == core::task::check && !l.in_hook) {
             hurry(l);
         }
     }

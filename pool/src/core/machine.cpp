@@ -176,13 +176,13 @@ void machine::resume(time_point now, actions& out) {
     suspended_ = false;
     held_ = false;
     suspended_at_ = never;
-    hurry_checks();
     shedder_.on_empty();  // nobody was served, and nobody was meant to be
     // Not now: a look at the idle ones would close what those who wait are about to have.
     const auto look = std::exchange(next_sweep_, never);
     tick(now, out);
+    hurry_checks();
     next_sweep_ = std::min(next_sweep_, look);
-    out.wake = std::min(out.wake, look);
+    out.wake = closed_ && total() == 0 ? never : next_wake();
 }
 
 void machine::close(time_point deadline, time_point now, actions& out) {
