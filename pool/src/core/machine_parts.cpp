@@ -341,15 +341,21 @@ time_point machine::next_wake() const noexcept {
     return next;
 }
 
-/// The end of every event that may have changed what to do next.
-void machine::conclude(actions& out) {
-    if (gate_.is_hopeless() && live() == 0 && !suspended_) {  // nothing open may come back to those who wait
+/// Nothing open may come back to those who wait.
+void machine::refuse_in_vain(actions& out) {
+    if (gate_.is_hopeless() && live() == 0 && !suspended_) {
         settle_all(in_vain(), out);
     }
+}
+
+/// The end of every event that may have changed what to do next.
+void machine::conclude(actions& out) {
+    refuse_in_vain(out);
     watch_warm_up(out);
     serve_waiters(out);
     break_ring(out);
     step_rotation(out);
+    refuse_in_vain(out);  // what the rotation has just closed may have been the last
     dial(out);
     out.wake = closed_ && total() == 0 ? never : next_wake();
     if (closed_ && total() == 0 && !finished_) {
