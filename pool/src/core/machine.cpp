@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <utility>
 
 namespace trunkline::core {
 
@@ -177,12 +176,9 @@ void machine::resume(time_point now, actions& out) {
     held_ = false;
     suspended_at_ = never;
     shedder_.on_empty();  // nobody was served, and nobody was meant to be
-    // Not now: a look at the idle ones would close what those who wait are about to have.
-    const auto look = std::exchange(next_sweep_, never);
     tick(now, out);
-    hurry_checks();
-    next_sweep_ = std::min(next_sweep_, look);
-    out.wake = closed_ && total() == 0 ? never : next_wake();
+    hurry_checks();  // for those whose deadlines were held
+    out.wake = next_wake();
 }
 
 void machine::close(time_point deadline, time_point now, actions& out) {

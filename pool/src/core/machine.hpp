@@ -160,7 +160,6 @@ private:
     void dial(actions& out);
     void begin_pause() noexcept;
     void end_pause() noexcept;
-    void refuse_in_vain(actions& out);
     slot* vacant_slot() noexcept;
     [[nodiscard]] outcome in_vain() const noexcept;
     [[nodiscard]] double random_share() { return std::uniform_real_distribution<double>{0.0, 1.0}(random_); }

@@ -261,9 +261,6 @@ void machine::tick(time_point now, actions& out) {
     if (memory_wait_ends_ <= now) {
         order_again(out);
     }
-    if (next_sweep_ <= now) {
-        sweep(now, out);
-    }
     if (closes_at_ <= now) {
         closes_at_ = never;
         close(after(now, announced_grace_), now, out);
@@ -271,6 +268,10 @@ void machine::tick(time_point now, actions& out) {
     if (close_deadline_ <= now) {
         close_deadline_ = never;
         end_grace(out);
+    }
+    if (next_sweep_ <= now) {
+        serve_waiters(out);  // after a suspension: what lies idle is theirs, however long it has
+        sweep(now, out);
     }
     conclude(out);
 }

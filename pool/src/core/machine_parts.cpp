@@ -328,6 +328,9 @@ void machine::retire_idle(actions& out) {
 }
 
 time_point machine::next_wake() const noexcept {
+    if (closed_ && total() == 0) {
+        return never;
+    }
     auto next = std::min({gate_.opens(), next_sweep_, close_deadline_, closes_at_, pause_ends_, memory_wait_ends_});
     if (!held_) {
         next = std::min(next, queue_.first_deadline());
@@ -341,23 +344,17 @@ time_point machine::next_wake() const noexcept {
     return next;
 }
 
-/// Nothing open may come back to those who wait.
-void machine::refuse_in_vain(actions& out) {
-    if (gate_.is_hopeless() && live() == 0 && !suspended_) {
-        settle_all(in_vain(), out);
-    }
-}
-
 /// The end of every event that may have changed what to do next.
 void machine::conclude(actions& out) {
-    refuse_in_vain(out);
     watch_warm_up(out);
     serve_waiters(out);
     break_ring(out);
-    step_rotation(out);
-    refuse_in_vain(out);  // what the rotation has just closed may have been the last
+    step_rotation(out);                                       // which may close the last connection
+    if (gate_.is_hopeless() && live() == 0 && !suspended_) {  // nothing open may come back to those who wait
+        settle_all(in_vain(), out);
+    }
     dial(out);
-    out.wake = closed_ && total() == 0 ? never : next_wake();
+    out.wake = next_wake();
     if (closed_ && total() == 0 && !finished_) {
         finished_ = true;
         out.finished = true;
