@@ -112,12 +112,12 @@ TEST_CASE("AQ-6: two hundred callers with 1 s each have their answers in time, a
         const auto all_open = [&] { return on.pool.stats().idle == connections; };
         const bool opened = co_await reached(all_open);
         CHECK(opened);
-        co_await sleep_for(1300ms);  // long enough to be asked for a sign of life
+        co_await pause(1300ms);  // long enough to be asked for a sign of life
         on.net.drop();
         for (std::size_t i = 0; i < 200; ++i) {
             asio::co_spawn(on.context, acquire_one(on.pool, seen), asio::detached);
         }
-        co_await sleep_for(10ms);
+        co_await pause(10ms);
         co_await on.end(seen);
         co_await on.finish();
     });
@@ -144,12 +144,12 @@ TEST_CASE("TO-3: queries with 3 s each fail by 4 s in a black hole, sent before 
         for (std::size_t i = 0; i < connections / 2; ++i) {
             asio::co_spawn(on.context, query_one(leases[i], "SELECT pg_sleep(60)", before), asio::detached);
         }
-        co_await sleep_for(500ms);
+        co_await pause(500ms);
         on.net.drop();
         for (std::size_t i = connections / 2; i < connections; ++i) {
             asio::co_spawn(on.context, query_one(leases[i], "SELECT 1", after), asio::detached);
         }
-        co_await sleep_for(10ms);
+        co_await pause(10ms);
         co_await on.end(before);
         co_await on.end(after);
         leases.clear();

@@ -143,7 +143,7 @@ TEST_CASE("TO-6: queries are cancelled in flight, the next borrowers' are never 
             asio::co_spawn(strand, client(pool, seen, strand, i + 1), asio::detached);
         }
         while (seen.active > 0) {
-            co_await sleep_for(10ms);
+            co_await pause(10ms);
         }
         co_await pool.close(5s);
     };

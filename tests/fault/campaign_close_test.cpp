@@ -44,7 +44,7 @@ asio::awaitable<void> work(lease mine, score& seen) {
 asio::awaitable<void> keep(lease mine, score& seen) {
     const canary alive{seen.alive};
     while (!seen.over) {
-        co_await sleep_for(20ms);
+        co_await pause(20ms);
     }
     mine.release();
 }

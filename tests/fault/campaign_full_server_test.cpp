@@ -72,7 +72,7 @@ TEST_CASE("RE-7: a full server is worked with as far as it goes, and asked for m
         const auto answered_before = seen.answered;
         for (const auto end = steady_clock::now() + full_for; steady_clock::now() < end;) {
             most = std::max(most, sessions_of(observer, "full"));
-            co_await sleep_for(50ms);
+            co_await pause(50ms);
         }
         probes = door.counts().accepted - before;
         answered = seen.answered - answered_before;

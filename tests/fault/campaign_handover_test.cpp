@@ -100,7 +100,7 @@ asio::awaitable<void> preside(pool& of, const campaign::crew& crew, score& seen,
                              now.acquires == now.immediate + now.granted + now.timed_out + now.rejected +
                                                  now.cancelled + now.failed + now.waiting;
         seen.unbalanced += adds_up ? 0 : 1;
-        co_await sleep_for(2ms);
+        co_await pause(2ms);
     }
     std::vector<lease> all;
     while (auto one = of.try_acquire()) {

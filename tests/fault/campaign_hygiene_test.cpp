@@ -211,7 +211,7 @@ asio::awaitable<void> client(pool& from, score& seen, const std::string& clean, 
             auto told = [&](const std::exception_ptr&) { ended = true; };
             const auto here = co_await asio::this_coro::executor;
             asio::co_spawn(here, abandoned(std::move(lease)), asio::bind_cancellation_slot(cancel.slot(), told));
-            co_await sleep_for(std::chrono::milliseconds{dice() % 4});
+            co_await pause(std::chrono::milliseconds{dice() % 4});
             cancel.emit(asio::cancellation_type::terminal);
             while (!ended) {
                 co_await asio::post(here, asio::use_awaitable);

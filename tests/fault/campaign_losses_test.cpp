@@ -120,7 +120,12 @@ TEST_CASE("SZ-3: after a loss the floor is back within the backoff and 200 ms, w
             lost_before = pool.stats().lost;
             line.set_door(proxy_door::refused);
             line.end_all(proxy_end::reset);
-            co_await sleep_for(1'500ms);  // until the backoff is at its longest
+            const auto failed_before = pool.stats().dials_failed;
+            const auto backs_off = [&] {
+                return pool.stats().dials_failed >= failed_before + 4;
+            };  // 100, 200, 400 ms …
+            const bool at_its_longest = co_await reached(backs_off);
+            CHECK(at_its_longest);
             line.heal();
             const auto healed = steady_clock::now();
             const auto back_again = co_await campaign::time_until(healed, restored);
@@ -166,7 +171,13 @@ TEST_CASE("TO-10: the slot of an expired lease in a black hole is back within 3 
                 told.add(seen.when - deadline);
             };
             asio::co_spawn(context, sleeping(), asio::detached);
-            co_await sleep_for(100ms);
+            const auto sleeps = [&] {
+                return observer.count(
+                           "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'expired_hole' AND "
+                           "wait_event = 'PgSleep'") == 1;
+            };
+            const bool begun = co_await reached(sleeps);
+            CHECK(begun);
             net.drop();
             const auto free = [&] { return pool.stats().expired > expired_before && pool.stats().total == 0; };
             const auto took = co_await campaign::time_until(deadline, free);

@@ -117,7 +117,7 @@ struct outage {
         const auto begin = steady_clock::now();
         const auto cpu = campaign::cpu_time();
         while (steady_clock::now() < begin + time) {
-            co_await sleep_for(50ms);
+            co_await pause(50ms);
         }
         measured.cpu = campaign::cpu_time() - cpu;
         measured.down = steady_clock::now() - begin;
@@ -214,7 +214,7 @@ TEST_CASE("RE-4, RE-5: a server that is back sees at most two handshakes at once
         for (std::size_t i = 0; i < waiters; ++i) {
             asio::co_spawn(context, waiter(pool, seen, i, 0ms), asio::detached);
         }
-        co_await sleep_for(campaign::scaled<std::chrono::milliseconds>(6s, 1s));
+        co_await pause(campaign::scaled<std::chrono::milliseconds>(6s, 1s));
         server.listen();
         const auto all_ended = [&] { return seen.all_ended(); };
         const bool ended = co_await reached(all_ended, 60s);

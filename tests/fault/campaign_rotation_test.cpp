@@ -62,10 +62,10 @@ asio::awaitable<double> capacity(pool& on, score& seen) {
         ++seen.under_way;
         asio::co_spawn(here, closed_loop(on, seen), asio::detached);
     }
-    co_await sleep_for(300ms);
+    co_await pause(300ms);
     const auto before = seen.answered;
     const auto begin = steady_clock::now();
-    co_await sleep_for(1500ms);
+    co_await pause(1500ms);
     const auto served = static_cast<double>(seen.answered - before);
     const auto seconds = std::chrono::duration<double>(steady_clock::now() - begin).count();
     seen.stop = true;
@@ -98,8 +98,7 @@ asio::awaitable<void> load(pool& on, score& seen, double a_second) {
 asio::awaitable<void> rotate_again_and_again(pool& of, score& seen, std::size_t times) {
     std::chrono::nanoseconds last = 1s;
     for (std::size_t i = 0; i < times; ++i) {
-        co_await sleep_for(
-            std::chrono::ceil<std::chrono::milliseconds>(last));  // what else runs here disturbs both alike
+        co_await pause(std::chrono::ceil<std::chrono::milliseconds>(last));  // what else runs here disturbs both alike
         const auto begin = steady_clock::now();
         const auto wanted = of.stats().retired + connections;
         ++seen.rotated;
@@ -129,7 +128,7 @@ void rotate_under_load(const std::string& name, std::size_t max, std::size_t tim
         most = co_await capacity(pool, seen);
         ++seen.under_way;
         asio::co_spawn(context, load(pool, seen, 0.8 * most), asio::detached);
-        co_await sleep_for(500ms);
+        co_await pause(500ms);
         seen.measuring = true;
         co_await rotate_again_and_again(pool, seen, times);
         seen.stop = true;

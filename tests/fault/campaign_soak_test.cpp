@@ -17,7 +17,8 @@ namespace {
 constexpr std::size_t connections = 50;
 
 struct score {
-    std::atomic<std::uint64_t> answered{0};
+    std::atomic<std::uint64_t> served{0};
+    std::atomic<std::uint64_t> answered{0};  // while measuring
     std::atomic<std::uint64_t> failed{0};
     std::atomic<std::size_t> active{0};
     std::atomic<bool> measuring{false};
@@ -35,6 +36,7 @@ asio::awaitable<void> client(pool& from, score& seen) {
             const auto waited = steady_clock::now() - begin;
             co_await lease->query("SELECT pg_sleep(0.001)");
             lease.release();
+            ++seen.served;
             if (seen.measuring) {
                 seen.waits.record(waited);
                 ++seen.answered;
@@ -62,7 +64,7 @@ asio::awaitable<void> observe(score& seen, figures& measured, std::chrono::milli
     seen.measuring = true;
     const auto begin = steady_clock::now();
     while (steady_clock::now() < begin + time) {
-        co_await sleep_for(100ms);
+        co_await pause(100ms);  // between two looks
         measured.most = std::max(measured.most, campaign::resident_mib());
         measured.most_sessions = std::max(measured.most_sessions, sessions_of(observer, "soak"));
     }
@@ -89,12 +91,14 @@ TEST_CASE("SA-1, SA-10: ten thousand clients on fifty connections see no error, 
         for (std::size_t i = 0; i < clients; ++i) {
             asio::co_spawn(context, client(pool, seen), asio::detached);
         }
-        co_await sleep_for(campaign::full() ? 8'000ms : 2'000ms);
+        const auto warm = [&] { return seen.served >= (campaign::full() ? 15U : 2U) * clients; };
+        const bool warmed_up = co_await reached(warm, 120s);
+        CHECK(warmed_up);
         co_await observe(seen, measured, time);
         seen.stop = true;
-        while (seen.active > 0) {
-            co_await sleep_for(10ms);
-        }
+        const auto ended = [&] { return seen.active == 0; };
+        const bool all_ended = co_await reached(ended);
+        CHECK(all_ended);
         co_await pool.close(1s);
     };
     run(context, everything, 4);

@@ -123,7 +123,7 @@ TEST_CASE("SZ-1, TO-11: in a storm of kills, discards, cancels, rotations and re
                 asio::co_spawn(context, clients.client(i + 1), asio::detached);
             }
             for (unsigned i = 0; !clients.is_over(); ++i) {
-                co_await sleep_for(500ms);
+                co_await pause(500ms);
                 settings.connect.application_name = "storm" + std::to_string(i % 7);
                 settings.size.max = i % 4 == 3 ? most / 2 : most;
                 switch (i % 3) {
@@ -133,7 +133,7 @@ TEST_CASE("SZ-1, TO-11: in a storm of kills, discards, cancels, rotations and re
                 }
             }
             while (clients.clients > 0) {
-                co_await sleep_for(2ms);
+                co_await pause(2ms);
             }
             co_await pool.close(5s);
         },

@@ -58,7 +58,7 @@ struct swallowed_line {
         const auto sleeping = [&] { return observer.count(asked) == 1; };
         const bool sleeping_in_time = co_await reached(sleeping);
         CHECK(sleeping_in_time);
-        co_await sleep_for(300ms);
+        co_await pause(300ms);
     }
 
     std::string name;
@@ -113,7 +113,7 @@ TEST_CASE("AQ-6: with idle connections in a black hole an acquire with a deadlin
     swallowed_line on{"swallowed_idle", {.min = 3, .max = 3}};
     run(on.context, [&]() -> asio::awaitable<void> {
         co_await on.pool.start();
-        co_await sleep_for(1300ms);
+        co_await pause(1300ms);
         CHECK(on.pool.stats().idle == 3);
         on.net.drop();
         for (int i = 0; i < 3; ++i) {

@@ -29,12 +29,6 @@ inline pool_settings settings_on(const postgres_server& server, const std::strin
     return settings_on(server.url(), application, size);
 }
 
-inline boost::asio::awaitable<void> sleep_for(std::chrono::milliseconds time) {
-    boost::asio::steady_timer timer{co_await boost::asio::this_coro::executor};
-    timer.expires_after(time);
-    co_await timer.async_wait(boost::asio::use_awaitable);
-}
-
 /// The descriptors that this process has open.
 inline std::size_t open_descriptors() {
     const std::filesystem::directory_iterator all{"/proc/self/fd"};

@@ -73,14 +73,6 @@ pool_settings one_session(const std::string& application) {
     return settings;
 }
 
-/// Begins a statement on `on` that is not awaited; it lives for as long as the context runs.
-void begin(asio::io_context& context, connection& on, const char* sql) {
-    const auto body = [](connection* where, const char* what) -> asio::awaitable<void> {
-        (void)co_await outcome_of(*where, what);
-    };
-    asio::co_spawn(context, body(&on, sql), asio::detached);
-}
-
 /// Whether that session is in that state, as the server sees it.
 bool is_in(plain_connection& observer, int pid, const std::string& state) {
     return observer.count("SELECT count(*) FROM pg_stat_activity WHERE pid = " + std::to_string(pid) +

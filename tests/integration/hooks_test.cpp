@@ -17,13 +17,6 @@ using namespace trunkline::test;
 
 namespace {
 
-/// Until it is cancelled.
-asio::awaitable<void> hang() {
-    asio::steady_timer forever{co_await asio::this_coro::executor};
-    forever.expires_at(asio::steady_timer::time_point::max());
-    co_await forever.async_wait(asio::use_awaitable);
-}
-
 /// How a hook behaves in one of its calls.
 enum class act { keep, discard, retry_another, fail_acquire, throws, hangs };
 

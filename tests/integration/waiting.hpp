@@ -6,6 +6,9 @@
 #include <trunkline/pool.hpp>
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -47,6 +50,21 @@ inline boost::asio::awaitable<error_code> outcome_of(connection& on, std::string
         how = failed.code();
     }
     co_return how;
+}
+
+/// Begins a statement on `on` that is not awaited; it lives for as long as the context runs.
+inline void begin(boost::asio::io_context& context, connection& on, std::string sql) {
+    const auto body = [](connection* where, std::string what) -> boost::asio::awaitable<void> {
+        (void)co_await outcome_of(*where, std::move(what));
+    };
+    boost::asio::co_spawn(context, body(&on, std::move(sql)), boost::asio::detached);
+}
+
+/// Until it is cancelled.
+inline boost::asio::awaitable<void> hang() {
+    boost::asio::steady_timer forever{co_await boost::asio::this_coro::executor};
+    forever.expires_at(boost::asio::steady_timer::time_point::max());
+    co_await forever.async_wait(boost::asio::use_awaitable);
 }
 
 inline double milliseconds(std::chrono::nanoseconds time) {

@@ -60,7 +60,7 @@ struct pool_counts {
     std::uint64_t cancels = 0;           ///< requests to stop a statement that were sent, repeated ones too
     std::uint64_t cancels_proven = 0;    ///< sessions that went on: no request to stop could hit them any more
     std::uint64_t cancels_unproven = 0;  ///< sessions closed: that was not certain within `query.cancel_timeout`
-    std::uint64_t cancels_refused = 0;   ///< sessions closed: a further request would be too many, or could not be sent
+    std::uint64_t cancels_refused = 0;   ///< requests not sent: one too many, or no memory; their sessions are closed
 };
 
 /// Calls on leases that hold no connection, in the whole process: each is a fault of the program's, and harmless.

@@ -41,7 +41,7 @@ struct session_policy {
     count cancels_begun{0};     ///< requests of which it is not yet known whether they can be sent
     count cancels_proven{0};    ///< sessions that were proven quiet after one, and used again
     count cancels_unproven{0};  ///< sessions that were closed because that proof did not come in time
-    count cancels_refused{0};   ///< sessions closed because a request would be too many; and those closed without one
+    count cancels_refused{0};   ///< requests that were not sent: one too many, or no memory; their sessions are closed
     count resets{0};            ///< sent
     count resets_failed{0};     ///< sessions that were closed because the server refused the reset
     count rollbacks{0};         ///< of transactions that a lease ended in
