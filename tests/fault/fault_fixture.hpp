@@ -9,10 +9,13 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <iterator>
 #include <string>
+#include <system_error>
 
 namespace trunkline::test {
 
@@ -34,6 +37,22 @@ inline std::size_t open_descriptors() {
     const std::filesystem::directory_iterator all{"/proc/self/fd"};
     return static_cast<std::size_t>(std::distance(begin(all), end(all)));
 }
+
+/// A process of the server's that does nothing until this is gone.
+class stopped_process {
+public:
+    explicit stopped_process(int pid) : pid_{pid} {
+        if (::kill(pid_, SIGSTOP) != 0) {
+            throw std::system_error{errno, std::generic_category(), "stopping a process of the server's"};
+        }
+    }
+    stopped_process(const stopped_process&) = delete;
+    stopped_process& operator=(const stopped_process&) = delete;
+    ~stopped_process() { ::kill(pid_, SIGCONT); }
+
+private:
+    int pid_;
+};
 
 /// What became of one statement.
 struct fate {

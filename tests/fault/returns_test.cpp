@@ -1,5 +1,5 @@
-#include "../integration/pool_fixture.hpp"
 #include "../integration/waiting.hpp"
+#include "fault_fixture.hpp"
 #include "support/catch.hpp"
 #include "support/fault_proxy.hpp"
 #include "support/run.hpp"
@@ -7,7 +7,6 @@
 #include <boost/asio.hpp>
 
 #include <atomic>
-#include <csignal>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -52,18 +51,6 @@ tally moved(const pool_counts& before, const pool_counts& after) {
     std::erase_if(all, [](const auto& one) { return one.second == 0; });
     return all;
 }
-
-/// A process of the server's that does nothing until this is gone.
-class stopped_process {
-public:
-    explicit stopped_process(int pid) : pid_{pid} { REQUIRE(::kill(pid_, SIGSTOP) == 0); }
-    stopped_process(const stopped_process&) = delete;
-    stopped_process& operator=(const stopped_process&) = delete;
-    ~stopped_process() { ::kill(pid_, SIGCONT); }
-
-private:
-    int pid_;
-};
 
 pool_settings one_session(const std::string& application) {
     auto settings = fixture::settings(application, {.min = 0, .max = 1});

@@ -9,6 +9,7 @@
 #include <libpq-fe.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -83,6 +84,34 @@ TEST_CASE("SZ-1: a session that is given up while its backend still works counts
     });
     CHECK(pool.stats().cancels_unproven > 0);  // a request may come between two of its sleeps, and end it
     CHECK(most == sessions);
+}
+
+TEST_CASE("SZ-1: a closed session whose backend takes up its statement late is told once more to stop it") {
+    const bool given_up = GENERATE(false, true);
+    asio::io_context context;
+    auto settings = settings_for(fixture::server().url(), "late_backend");
+    settings.query.cancel_timeout = 30s;
+    settings.query.timeout = given_up ? 5ms : 60s;
+    pool pool{context.get_executor(), settings};
+    run(context, [&]() -> asio::awaitable<void> {
+        auto held = co_await pool.acquire();
+        std::optional<stopped_process> backend{std::in_place, held->backend_pid()};
+        if (given_up) {
+            const auto how = co_await outcome_of(*held, "SELECT pg_sleep(600)");
+            CHECK(how == pool_errc::query_timeout);
+        } else {
+            begin(context, *held, "SELECT pg_sleep(600)");
+        }
+        held.discard();
+        const auto was_asked = [&] { return pool.stats().cancels >= 1; };
+        const bool asked = co_await reached(was_asked);
+        CHECK(asked);
+        co_await pause(20ms);  // for the signal, which finds no statement
+        backend.reset();
+        co_await pool.close(5s);
+        CHECK(fixture::sessions("late_backend") == 0);
+    });
+    CHECK(pool.stats().cancels >= 2);
 }
 
 TEST_CASE("TO-8: no more than two requests to stop are under way at once, and none is forgotten") {

@@ -25,17 +25,14 @@ constexpr std::chrono::seconds oldest{10};
 
 constexpr std::chrono::seconds deadline{2};
 
-struct free_request {
-    void operator()(PGcancelConn* request) const noexcept { PQcancelFinish(request); }
-};
-using request_handle = std::unique_ptr<PGcancelConn, free_request>;
-
-request_handle make_request(PGconn* session) noexcept { return request_handle{PQcancelCreate(session)}; }
+cancel_target* make_target(PGconn* session) noexcept { return PQcancelCreate(session); }
+void free_target(cancel_target* target) noexcept { PQcancelFinish(target); }
 
 // Encrypted when the session is, and under a deadline. On this thread and not on the reactor, because the TLS handshake
 // costs milliseconds. False: nobody knows whether the server has taken it.
-bool send(PGcancelConn* request) noexcept {
+bool send(cancel_target* request) noexcept {
     const auto end = std::chrono::steady_clock::now() + deadline;
+    PQcancelReset(request);  // of an earlier request
     if (PQcancelStart(request) == 0) {
         return true;
     }
@@ -54,15 +51,11 @@ bool send(PGcancelConn* request) noexcept {
 
 #else
 
-struct free_request {
-    void operator()(PGcancel* request) const noexcept { PQfreeCancel(request); }
-};
-using request_handle = std::unique_ptr<PGcancel, free_request>;
-
-request_handle make_request(PGconn* session) noexcept { return request_handle{PQgetCancel(session)}; }
+cancel_target* make_target(PGconn* session) noexcept { return PQgetCancel(session); }
+void free_target(cancel_target* target) noexcept { PQfreeCancel(target); }
 
 // Returns when the server has closed the request's connection, or has never taken it.
-bool send(PGcancel* request) noexcept {
+bool send(cancel_target* request) noexcept {
     char why_not[256];
     PQcancel(request, why_not, sizeof(why_not));
     return true;
@@ -71,7 +64,7 @@ bool send(PGcancel* request) noexcept {
 #endif
 
 struct waiting_request {
-    request_handle request;
+    std::shared_ptr<cancel_target> target;
     std::weak_ptr<cancel_observer> told;
     std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
 
@@ -93,7 +86,7 @@ void work(request_queue& queue) noexcept {
             const auto next = std::move(queue.waiting.front());
             queue.waiting.pop_front();
             lock.unlock();
-            const bool ended = !next.is_stale() && send(next.request.get());
+            const bool ended = !next.is_stale() && send(next.target.get());
             if (const auto told = next.told.lock(); told && ended) {
                 told->on_request_ended();
             }
@@ -116,10 +109,17 @@ std::shared_ptr<request_queue> requests() noexcept {
 
 }  // namespace
 
-bool request_cancel(PGconn* session, std::weak_ptr<cancel_observer> told) noexcept {
-    auto request = make_request(session);
+std::shared_ptr<cancel_target> cancel_target_of(PGconn* session) noexcept {
+    try {
+        return {make_target(session), free_target};  // which is called too if there is no memory for the rest
+    } catch (const std::bad_alloc&) {
+        return nullptr;
+    }
+}
+
+bool request_cancel(std::shared_ptr<cancel_target> target, std::weak_ptr<cancel_observer> told) noexcept {
     const auto queue = requests();
-    if (!request || !queue) {
+    if (!target || !queue) {
         return false;
     }
     const std::lock_guard lock{queue->mutex};
@@ -127,7 +127,7 @@ bool request_cancel(PGconn* session, std::weak_ptr<cancel_observer> told) noexce
         return false;
     }
     try {
-        queue->waiting.push_back({std::move(request), std::move(told)});
+        queue->waiting.push_back({std::move(target), std::move(told)});
     } catch (...) {
         return false;
     }

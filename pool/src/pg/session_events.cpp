@@ -217,7 +217,7 @@ void session::link::break_off(news& told, const char* why) {
     told.add(take_operation());
     state_.store(session_state::broken, std::memory_order_release);
     expected_.clear();
-    unrest_ = {};
+    unrest_ = {.request_open = unrest_.request_open};
     mending_deadline_ = ask_again_at_ = never;
     say(lost_said_, why);
 }
@@ -237,10 +237,35 @@ void session::link::condemn(news& told, std::string_view why) noexcept {
 
 /// Before the goodbye: a backend takes no notice of that, nor of the end of its socket, while it is at work.
 void session::link::stop_last_statement() noexcept {
-    const bool runs = PQtransactionStatus(connection_.get()) == PQTRANS_ACTIVE;
-    if (runs && !forked_since(born_) && !request_stop({})) {
+    if (PQtransactionStatus(connection_.get()) != PQTRANS_ACTIVE || forked_since(born_)) {
+        return;
+    }
+    last_target_ = cancel_target_of(connection_.get());
+    if (!unrest_.request_open) {  // else its end is told, and then it is seen what is to be done
+        request_last_stop();
+    }
+}
+
+void session::link::request_last_stop() noexcept {
+    unrest_.request_open = request_stop(last_target_);
+    if (!unrest_.request_open) {
         policy_->cancels_refused.fetch_add(1, std::memory_order_relaxed);
     }
+}
+
+/// The server has been asked, and may have been too early: it forgets a signal that comes before the statement runs. As
+/// long as its end of the session is waited for it is asked again.
+void session::link::stop_again_later() {
+    using namespace std::chrono_literals;
+    last_pause_ =
+        std::max<std::chrono::milliseconds>(2 * last_pause_, 50ms);  // 50 100 200 400: most end before the first
+    timer_ = std::make_unique<boost::asio::steady_timer>(executor_, last_pause_);
+    timer_->async_wait([self = shared_from_this()](const error_code& stopped) {
+        const std::lock_guard lock{self->mutex_};
+        if (!stopped && self->last_target_) {
+            self->request_last_stop();
+        }
+    });
 }
 
 /// What ended the session, as far as it is known.
@@ -284,7 +309,7 @@ void session::link::end_operations(news& told) noexcept {
     told.lost = !closing_;
     state_.store(session_state::broken, std::memory_order_release);
     expected_.clear();
-    unrest_ = {};
+    unrest_ = {.request_open = unrest_.request_open};
     mending_deadline_ = ask_again_at_ = never;
 }
 
@@ -298,6 +323,8 @@ void session::link::lose(news& told) noexcept {
 
 void session::link::end(news& told) {
     close_timer_.reset();
+    timer_.reset();
+    last_target_.reset();
     connection_.reset();
     socket_->close();
     told.closed = std::exchange(closed_, nullptr);

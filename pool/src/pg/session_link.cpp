@@ -191,9 +191,10 @@ void session::link::close(error_code reason, std::function<void()> closed) noexc
         closing_ = true;
         closed_ = std::move(closed);
         if (connection_) {  // else it was lost, and that is told
-            if (current_ != nullptr || unrest_.wants_request || state() == session_state::broken) {
+            if (current_ != nullptr || unrest_.statement_open || state() == session_state::broken) {
                 stop_last_statement();
             }
+            timer_.reset();
             lost_code_ = reason;
             say(lost_said_, "the connection was closed by its pool");
         }
@@ -205,7 +206,6 @@ void session::link::close(error_code reason, std::function<void()> closed) noexc
         }
         state_.store(session_state::broken, std::memory_order_release);
         connection_.reset();
-        timer_.reset();
         if (!socket_->is_open() || forked_since(born_)) {
             end(told);
         } else {
@@ -260,6 +260,7 @@ void session::link::hang_up() noexcept {
         }
         closing_ = true;
         timer_.reset();
+        last_target_.reset();
         connection_.reset();
         socket_->close();
     }
@@ -279,6 +280,7 @@ void session::link::on_abandoned() noexcept {
         state_.store(session_state::broken, std::memory_order_release);
         never_called = std::move(closed_);
         timer_.reset();
+        last_target_.reset();
         close_timer_.reset();
         connection_.reset();
         socket_->close();

@@ -110,7 +110,7 @@ private:
     // Mending:
     void give_up(error_code code, news& told);
     void go_on(news& told);
-    [[nodiscard]] bool request_stop(std::weak_ptr<cancel_observer> told) noexcept;
+    [[nodiscard]] bool request_stop(std::shared_ptr<cancel_target> target) noexcept;
     void ask_to_stop(news& told);
     void on_request_told(news& told);
     void calm(news& told);
@@ -128,6 +128,8 @@ private:
     void lose(news& told) noexcept;
     void condemn(news& told, std::string_view why) noexcept;
     void stop_last_statement() noexcept;
+    void request_last_stop() noexcept;
+    void stop_again_later();
     void end_operations(news& told) noexcept;
     void note_last_words(const operation* last);
     void end(news& told);
@@ -203,6 +205,8 @@ private:
     clock::time_point ask_again_at_ = never;  // the server takes no notice of a request that comes between two messages
     clock::time_point timer_at_ = never;      // when the timer fires; maybe earlier than anything is due
     std::unique_ptr<boost::asio::steady_timer> timer_;
+    std::shared_ptr<cancel_target> last_target_;  // what runs in a session that this side has ended
+    std::chrono::milliseconds last_pause_{0};     // before the server was last asked to stop that
     std::unique_ptr<boost::asio::steady_timer> close_timer_;
     std::function<void()> closed_;
     std::vector<diagnostics> notices_;       // since the last `news`

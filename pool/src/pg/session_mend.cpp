@@ -48,9 +48,9 @@ void session::link::go_on(news& told) {
     }
 }
 
-/// Asks the server to stop what runs. `told`: who hears of the request's end. False: too many wait to be sent.
-bool session::link::request_stop(std::weak_ptr<cancel_observer> told) noexcept {
-    const bool sent = request_cancel(connection_.get(), std::move(told));
+/// Asks the server to stop what runs. False: too many requests wait to be sent, or no memory.
+bool session::link::request_stop(std::shared_ptr<cancel_target> target) noexcept {
+    const bool sent = request_cancel(std::move(target), weak_from_this());
     policy_->cancels.fetch_add(sent ? 1 : 0, std::memory_order_relaxed);
     return sent;
 }
@@ -63,7 +63,7 @@ void session::link::ask_to_stop(news& told) {
     const auto requests = policy_->cancels.load(std::memory_order_relaxed) + begun;
     policy_->statements.fetch_add(std::exchange(statements_, 0) % lot, std::memory_order_relaxed);
     const bool sent = may_ask_to_stop(requests, policy_->statements.load(std::memory_order_relaxed)) &&
-                      request_stop(weak_from_this());
+                      request_stop(cancel_target_of(connection_.get()));
     policy_->cancels_begun.fetch_sub(1, std::memory_order_release);
     if (!sent) {
         policy_->cancels_refused.fetch_add(1, std::memory_order_relaxed);
@@ -83,7 +83,7 @@ void session::link::on_request_ended() noexcept {
     const std::lock_guard lock{mutex_};
     // Under the lock: while it is held the execution context cannot be destroyed, because its destructor comes to
     // `on_abandoned` first. Without a socket nothing waits for this any more.
-    if (abandoned_ || !connection_ || !socket_->is_open() || forked_since(born_)) {
+    if (abandoned_ || !(connection_ || last_target_) || !socket_->is_open() || forked_since(born_)) {
         return;
     }
     try {
@@ -102,6 +102,10 @@ void session::link::on_request_ended() noexcept {
 
 void session::link::on_request_told(news& told) {
     unrest_.request_open = false;
+    if (last_target_) {
+        stop_again_later();
+        return;
+    }
     if (!connection_ || state() != session_state::busy || current_ != nullptr) {
         return;
     }
