@@ -1,81 +1,48 @@
+#include "decoding.hpp"
 #include "type_name.hpp"
 
-#include <trunkline/result.hpp>
-
-#include <algorithm>
 #include <bit>
-#include <cstring>
+#include <string_view>
 
 namespace trunkline::detail {
+
+void fail(pool_errc why, const field& from, const std::string& problem) {
+    std::string words =
+        "column \"" + std::string{from.column()} + "\" of type " + type_name(from.type()) + " " + problem;
+    if (!from.statement().empty()) {
+        words += "; the statement: ";
+        words += from.statement();
+    }
+    throw error{why, words};
+}
+
+void wrong_type(const field& from, const char* wanted) {
+    fail(pool_errc::wrong_type, from,
+         std::string{"cannot be read as "} + wanted + "; cast it in the statement, or ask for what fits");
+}
+
+void malformed(const field& from) {
+    fail(pool_errc::wrong_type, from, "has " + std::to_string(from.bytes().size()) + " bytes that are no value of it");
+}
 
 namespace {
 
 // The first OID that a user's own type can have (FirstNormalObjectId).
 constexpr std::uint32_t first_user_type = 16'384;
 
-enum known : std::uint32_t {
-    boolean = 16,
-    char_ = 18,
-    name = 19,
-    int8 = 20,
-    int2 = 21,
-    int4 = 23,
-    text = 25,
-    oid = 26,
-    json = 114,
-    xml = 142,
-    float4 = 700,
-    float8 = 701,
-    unknown = 705,
-    bpchar = 1042,
-    varchar = 1043,
-    timestamp = 1114,
-    timestamptz = 1184,
-    refcursor = 1790,
-    cstring = 2275,
-    void_ = 2278,
-    jsonb = 3802
-};
-
-[[noreturn]] void fail(pool_errc why, const field& from, const std::string& problem) {
-    throw error{why, "column \"" + std::string{from.column()} + "\" of type " + type_name(from.type()) + " " + problem};
-}
-
-[[noreturn]] void wrong_type(const field& from, const char* wanted) {
-    fail(pool_errc::wrong_type, from,
-         std::string{"cannot be read as "} + wanted + "; cast it in the statement, or ask for what fits");
-}
-
-void require_length(const field& from, std::size_t length) {
-    if (from.bytes().size() != length) {
-        fail(pool_errc::wrong_type, from,
-             "has " + std::to_string(from.bytes().size()) + " bytes and not " + std::to_string(length));
-    }
-}
-
-template <typename Unsigned>
-Unsigned big_endian(const field& from) {
-    require_length(from, sizeof(Unsigned));
-    Unsigned value = 0;
-    for (const std::byte b : from.bytes()) {
-        value = static_cast<Unsigned>((value << 8) | static_cast<Unsigned>(b));
-    }
-    return value;
-}
-
 bool is_text(std::uint32_t type) {
     switch (type) {
-    case char_:
-    case name:
-    case text:
-    case json:
-    case xml:
-    case unknown:
-    case bpchar:
-    case varchar:
-    case refcursor:
-    case cstring:
-    case void_: return true;
+    case oid::char_:
+    case oid::name:
+    case oid::text:
+    case oid::json:
+    case oid::xml:
+    case oid::unknown:
+    case oid::bpchar:
+    case oid::varchar:
+    case oid::refcursor:
+    case oid::cstring:
+    case oid::void_: return true;
     default: return false;
     }
 }
@@ -87,20 +54,19 @@ void throw_unexpected_null(const field& from) {
 }
 
 bool decode_bool(const field& from) {
-    if (from.type() != boolean) {
+    if (from.type() != oid::boolean) {
         wrong_type(from, "a bool");
     }
-    require_length(from, 1);
-    return from.bytes()[0] != std::byte{0};
+    return big_endian<std::uint8_t>(from) != 0;
 }
 
 std::int64_t decode_integer(const field& from, std::int64_t lowest, std::int64_t highest) {
     std::int64_t value = 0;
     switch (from.type()) {
-    case int2: value = static_cast<std::int16_t>(big_endian<std::uint16_t>(from)); break;
-    case int4: value = static_cast<std::int32_t>(big_endian<std::uint32_t>(from)); break;
-    case int8: value = static_cast<std::int64_t>(big_endian<std::uint64_t>(from)); break;
-    case oid: value = big_endian<std::uint32_t>(from); break;
+    case oid::int2: value = static_cast<std::int16_t>(big_endian<std::uint16_t>(from)); break;
+    case oid::int4: value = static_cast<std::int32_t>(big_endian<std::uint32_t>(from)); break;
+    case oid::int8: value = static_cast<std::int64_t>(big_endian<std::uint64_t>(from)); break;
+    case oid::oid_: value = big_endian<std::uint32_t>(from); break;
     default: wrong_type(from, "an integer");
     }
     if (value < lowest || value > highest) {
@@ -112,7 +78,7 @@ std::int64_t decode_integer(const field& from, std::int64_t lowest, std::int64_t
 }
 
 float decode_float(const field& from) {
-    if (from.type() != float4) {
+    if (from.type() != oid::float4) {
         wrong_type(from, "a float");
     }
     return std::bit_cast<float>(big_endian<std::uint32_t>(from));
@@ -120,8 +86,8 @@ float decode_float(const field& from) {
 
 double decode_double(const field& from) {
     switch (from.type()) {
-    case float4: return std::bit_cast<float>(big_endian<std::uint32_t>(from));
-    case float8: return std::bit_cast<double>(big_endian<std::uint64_t>(from));
+    case oid::float4: return std::bit_cast<float>(big_endian<std::uint32_t>(from));
+    case oid::float8: return std::bit_cast<double>(big_endian<std::uint64_t>(from));
     default: wrong_type(from, "a double");
     }
 }
@@ -131,7 +97,7 @@ std::string_view decode_text(const field& from) {
     if (is_text(from.type())) {
         return value;
     }
-    if (from.type() == jsonb) {
+    if (from.type() == oid::jsonb) {
         if (value.empty() || value.front() != '\1') {
             fail(pool_errc::wrong_type, from, "has a version that is not known");
         }
@@ -147,23 +113,22 @@ std::string_view decode_text(const field& from) {
 
 std::span<const std::byte> decode_bytes(const field& from) { return from.bytes(); }
 
-std::chrono::system_clock::time_point decode_time(const field& from) {
-    using std::chrono::microseconds;
-    using std::chrono::system_clock;
-    if (from.type() != timestamptz && from.type() != timestamp) {
-        wrong_type(from, "a time point");
+std::span<const std::byte> decode_uuid(const field& from) {
+    if (from.type() != oid::uuid) {
+        wrong_type(from, "a uuid");
     }
-    constexpr microseconds epoch_2000{
-        946'684'800'000'000};  // PostgreSQL counts from 2000, the system's clock from 1970
-    constexpr auto first =
-        std::chrono::ceil<microseconds>(system_clock::time_point::min().time_since_epoch()) - epoch_2000;
-    constexpr auto last =
-        std::chrono::floor<microseconds>(system_clock::time_point::max().time_since_epoch()) - epoch_2000;
-    const microseconds value{static_cast<std::int64_t>(big_endian<std::uint64_t>(from))};
-    if (value < first || value > last) {
-        fail(pool_errc::value_out_of_range, from, "holds a time (maybe infinity) that the system's clock cannot hold");
+    if (from.bytes().size() != 16) {
+        malformed(from);
     }
-    return system_clock::time_point{std::chrono::duration_cast<system_clock::duration>(value + epoch_2000)};
+    return from.bytes();
+}
+
+void throw_no_json(const field& from, const std::string& why) {
+    fail(pool_errc::wrong_type, from, "is no JSON: " + why);
+}
+
+void throw_number_out_of_range(const field& from) {
+    fail(pool_errc::value_out_of_range, from, "holds a number that a double cannot hold");
 }
 
 }  // namespace trunkline::detail

@@ -28,6 +28,12 @@ void parameters::add_binary(std::uint32_t type, std::span<const std::byte> bytes
     entries_.push_back({type, static_cast<std::uint32_t>(offset), static_cast<std::int32_t>(bytes.size()), true});
 }
 
+std::string parameters::next_name() const {
+    return elements_of_ == 0
+               ? "parameter $" + std::to_string(size() + 1)
+               : "element " + std::to_string(size() + 1) + " of parameter $" + std::to_string(elements_of_);
+}
+
 void parameters::clear() noexcept {
     entries_.clear();
     bytes_.clear();
@@ -37,8 +43,7 @@ void parameters::append(std::span<const std::byte> bytes) {
     // The server takes 1 GiB in one statement; up to twice that, the entries' offsets and lengths cannot overflow.
     constexpr std::size_t most_bytes = 0x7fff'ffff;
     if (bytes.size() >= most_bytes - bytes_.size()) {
-        throw error{pool_errc::too_large, "parameter $" + std::to_string(entries_.size() + 1) + " has " +
-                                              std::to_string(bytes.size()) +
+        throw error{pool_errc::too_large, next_name() + " has " + std::to_string(bytes.size()) +
                                               " bytes; the server takes 1 GiB in one statement"};
     }
     bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());

@@ -119,7 +119,8 @@ bool pool_error_means(pool_errc value, errc condition) {
     case pool_errc::wrong_type:
     case pool_errc::unexpected_null:
     case pool_errc::no_such_column:
-    case pool_errc::value_out_of_range: return false;
+    case pool_errc::value_out_of_range:
+    case pool_errc::invalid_value: return false;
     }
     return false;
 }

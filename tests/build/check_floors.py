@@ -9,7 +9,7 @@ The floors, bottom up (an arrow never goes up):
     core        pool/src/core: settings; no Asio, libpq, clock or lock, also not through another header
     resumption  pool/src/resumption: Asio alone
     pg          pool/src/pg: settings, resumption; libpq is nowhere else; not the core, not the pool above it
-    pool        the rest of pool/: settings, core, pg; no JSON, HTTP, spdlog
+    pool        the rest of pool/: settings, core, pg; no JSON (but a header of its own), HTTP, spdlog
     runtime     runtime/: everything below
     users       examples/, stress/, tests/: public headers; only unit, simulation and connection tests look inside
 """
@@ -49,6 +49,8 @@ BELOW = {
 }
 # The pool's own face: above the core and above pg, which may use the pool's other public headers (errors, results).
 FACE = {"pool/include/trunkline/pool.hpp", "pool/include/trunkline/lease.hpp"}
+# A header that a program includes itself if it wants what it needs: no other file of the modules may.
+BY_CHOICE = {"pool/include/trunkline/json.hpp": r"boost/json"}
 
 
 def floor_of(name: str) -> str:
@@ -108,7 +110,12 @@ class Tree:
 
 def check_module_file(tree: Tree, name: str):
     floor = floor_of(name)
+    chosen = BY_CHOICE.get(name, r"(?!)")
     for line, written, ours in tree.includes(name):
+        if re.match(chosen, written):
+            continue
+        if ours in BY_CHOICE:
+            yield line, f"{name} includes {ours}, which is the program's to choose"
         if is_public(name) and (re.match(LIBPQ, written) or re.search(r"boost/(json|beast)|spdlog", written)):
             yield line, f"a public header includes <{written}>"
         if floor != "pg" and re.match(LIBPQ, written):
@@ -124,7 +131,7 @@ def check_module_file(tree: Tree, name: str):
         elif not ours.startswith(name.split("/")[0] + "/") and not is_public(ours):
             yield line, f"{name.split('/')[0]} includes the private {ours} of another module"
     for chain, line, external in tree.reach(name, {name}):
-        if re.search(rf"^(?:{FORBIDDEN[floor]})", external):
+        if re.search(rf"^(?:{FORBIDDEN[floor]})", external) and not re.match(chosen, external):
             way = " -> ".join(chain[1:] + [f"<{external}>"])
             yield line, f"{floor} must not reach {way}"
     if floor == "core":

@@ -13,6 +13,7 @@ IN_ORDER = {
     "config/src/loader.cpp": "#include <trunkline/config.hpp>\n#include <boost/json.hpp>\n",
     "pool/include/trunkline/error.hpp": "#include <boost/system/error_code.hpp>\n",
     "pool/include/trunkline/pool.hpp": "#include <trunkline/settings.hpp>\n#include <boost/asio/awaitable.hpp>\n",
+    "pool/include/trunkline/json.hpp": "#include <trunkline/error.hpp>\n#include <boost/json/value.hpp>\n",
     "pool/src/pool.cpp": '#include <trunkline/pool.hpp>\n#include "core/core.hpp"\n#include "pg/session.hpp"\n'
     "boost::asio::steady_timer announced{executor, at};\n",
     "pool/src/pool_timer.hpp": "// one timer, no strand\nboost::asio::steady_timer timer_;\n",
@@ -33,6 +34,9 @@ PLANTED = [
     ("config/src/loader.cpp", "#include <trunkline/pool.hpp>\n", "not below it"),
     ("pool/include/trunkline/row.hpp", "#include <libpq-fe.h>\n", "a public header includes <libpq-fe.h>"),
     ("pool/include/trunkline/row.hpp", '#include "../../src/core/core.hpp"\n', "the private pool/src/core/core.hpp"),
+    ("pool/include/trunkline/row.hpp", "#include <boost/json/value.hpp>\n", "a public header includes <boost/json"),
+    ("pool/include/trunkline/row.hpp", "#include <trunkline/json.hpp>\n", "which is the program's to choose"),
+    ("pool/include/trunkline/json.hpp", "#include <boost/beast/http.hpp>\n", "pool must not reach"),
     ("pool/src/pool.cpp", "#include <libpq-fe.h>\n", "belongs to pool/src/pg alone"),
     ("pool/src/lease.cpp", "#include <spdlog/spdlog.h>\n", "pool must not reach"),
     ("pool/src/lease.cpp", "#include <boost/beast/http.hpp>\n", "pool must not reach"),

@@ -6,7 +6,9 @@
 #include "pg/statement_class.hpp"
 
 #include <trunkline/error.hpp>
+#include <trunkline/json.hpp>
 #include <trunkline/result.hpp>
+#include <trunkline/uuid.hpp>
 
 #include <libpq-fe.h>
 
@@ -14,9 +16,12 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <vector>
 
 /// SA-9: what reads text and bytes from outside, each with what must hold whatever they are. Each takes a block of exactly
 /// the input's size, so that a sanitizer sees the first byte read beyond it, and throws `std::logic_error` if it fails.
@@ -83,38 +88,47 @@ inline void conninfo(std::string_view text) {
 }
 
 template <typename T>
-void decode_as(const row& from) {
+void decode_as(const field& from) {
     try {
-        (void)from.get<T>(0);
+        (void)field_traits<T>::decode(from);
     } catch (const error&) {
         // Refused.
     }
 }
 
-/// The first four bytes are a type's OID, the others a value of it.
-inline void decode(std::string_view input) {
-    Oid type = 0;
-    for (std::size_t i = 0; i < std::min<std::size_t>(input.size(), 4); ++i) {
-        type = type << 8 | static_cast<unsigned char>(input[i]);
+/// Reads one value as each of these types. The first four bytes are its type's OID, the others the value.
+template <typename... Ts>
+void decode_as_each(std::string_view input) {
+    constexpr std::size_t head = 4;
+    std::uint32_t type = 0;
+    for (const char one : input.substr(0, head)) {
+        type = type << 8 | static_cast<unsigned char>(one);
     }
-    std::string value{input.substr(std::min<std::size_t>(input.size(), 4))};
-    PGresult* const data = PQmakeEmptyPGresult(nullptr, PGRES_TUPLES_OK);
-    char name[] = "v";
-    PGresAttDesc column{name, 0, 0, 1, type, -1, -1};
-    PQsetResultAttrs(data, 1, &column);
-    PQsetvalue(data, 0, 0, value.data(), static_cast<int>(value.size()));
-    const result rows{data};
-    const auto from = rows[0];
-    decode_as<bool>(from);
-    decode_as<std::int16_t>(from);
-    decode_as<std::int32_t>(from);
-    decode_as<std::int64_t>(from);
-    decode_as<std::uint32_t>(from);
-    decode_as<float>(from);
-    decode_as<double>(from);
-    decode_as<std::string>(from);
-    decode_as<std::chrono::system_clock::time_point>(from);
+    const auto value = input.substr(std::min(input.size(), head));
+    const field from{"v", type, std::as_bytes(std::span{value.data(), value.size()})};
+    (decode_as<Ts>(from), ...);
 }
+
+inline void decode(std::string_view input) {
+    decode_as_each<bool, std::int16_t, std::int32_t, std::int64_t, std::uint32_t, float, double, std::string,
+                   std::vector<std::byte>, boost::uuids::uuid>(input);
+}
+
+inline void decode_time(std::string_view input) {
+    using std::chrono::microseconds;
+    decode_as_each<std::chrono::system_clock::time_point, std::chrono::sys_time<microseconds>,
+                   std::chrono::local_time<microseconds>, std::chrono::sys_days, std::chrono::year_month_day,
+                   std::chrono::nanoseconds, interval>(input);
+}
+
+inline void decode_numeric(std::string_view input) { decode_as_each<numeric>(input); }
+
+inline void decode_array(std::string_view input) {
+    decode_as_each<std::vector<std::int32_t>, std::vector<std::optional<std::string>>,
+                   std::vector<std::vector<numeric>>, std::vector<std::vector<std::vector<bool>>>>(input);
+}
+
+inline void decode_json(std::string_view input) { decode_as_each<boost::json::value>(input); }
 
 struct target {
     const char* name;
@@ -124,7 +138,11 @@ inline constexpr target targets[]{{"connect_failure", connect_failure},
                                   {"statement_class", statement_class},
                                   {"masked_text", masked_text},
                                   {"conninfo", conninfo},
-                                  {"decode", decode}};
+                                  {"decode", decode},
+                                  {"decode_time", decode_time},
+                                  {"decode_numeric", decode_numeric},
+                                  {"decode_array", decode_array},
+                                  {"decode_json", decode_json}};
 
 /// `input` in a block of its own.
 inline void run(const target& which, std::string_view input) {

@@ -34,7 +34,7 @@ std::vector<std::string_view> corpus_of(std::string_view target) {
                 "postgres://h1:1,h2,[::1]:3/?target_session_attrs=any", "postgresql:///x?host=/tmp&port=1%32",
                 "hostaddr=1.2.3.4,5.6.7.8 host=a,b port=1,2 options='-c a=b'"};
     }
-    if (target == "decode") {
+    if (target.starts_with("decode")) {
         return {"\0\0\0\x10\x01"sv,
                 "\0\0\0\x17\0\0\0\x07"sv,
                 "\0\0\0\x14\xff\xff\xff\xff\xff\xff\xff\xff"sv,
@@ -42,6 +42,11 @@ std::vector<std::string_view> corpus_of(std::string_view target) {
                 "\0\0\x0e\xda\x01{}"sv,
                 "\0\0\x02\xbd\0\0\0\0\0\0\0\0"sv,
                 "\0\0\x04\xa0\x7f\xff\xff\xff\xff\xff\xff\xff"sv,
+                "\0\0\x06\xa4\0\2\0\1\x40\0\0\2\0\1\x27\x0f"sv,
+                "\0\0\x04\xa2\0\0\0\0\0\0\0\1\0\0\0\2\0\0\0\3"sv,
+                "\0\0\x04\x3a\0\0\0\1"sv,
+                "\0\0\x03\xef\0\0\0\1\0\0\0\0\0\0\0\x17\0\0\0\2\0\0\0\1\0\0\0\4\0\0\0\1\xff\xff\xff\xff"sv,
+                "\0\0\x03\xf1\0\0\0\2\0\0\0\0\0\0\0\x19\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\2ab"sv,
                 "\0\0\x40\x10user"sv};
     }
     return {"postgresql://ann:s3cret@h/dinvalid port number: \"s3cret\"\n", "password=x y z missing \"=\" after \"y\""};

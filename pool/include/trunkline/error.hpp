@@ -43,6 +43,7 @@ enum class pool_errc {
     unexpected_null,        ///< NULL, and the C++ type asked for has no room for it: use `std::optional`
     no_such_column,         ///< the result has no column of that name or number
     value_out_of_range,     ///< the value does not fit the C++ type asked for
+    invalid_value,          ///< a parameter's value is none of its type (30 February); nothing was sent
 };
 
 /// What to do about an error, whoever raised it: compare an `error_code` with these.

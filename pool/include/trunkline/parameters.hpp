@@ -1,25 +1,37 @@
 #pragma once
 
 #include <trunkline/detail/coroutine_safety.hpp>
+#include <trunkline/detail/oid.hpp>
+#include <trunkline/value_types.hpp>
 
 #include <boost/container/small_vector.hpp>
 
 #include <bit>
 #include <chrono>
+#include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <ratio>
 #include <span>
+#include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 namespace trunkline {
 
 class parameters;
 
+namespace detail {
+class array_builder;
+}
+
 /// How a C++ type becomes a statement's parameter: specialise it with
-/// `static void encode(parameters&, const T&)`, which calls one of the `add_…` functions exactly once.
+/// `static void encode(parameters&, const T&)`, which calls one of the `add_…` functions exactly once. It may say the type
+/// on the server too, `static constexpr std::uint32_t oid`: an array of T without elements is then one of that type, else
+/// one of the type that the server infers.
 template <typename T>
 struct parameter_traits;
 
@@ -66,28 +78,32 @@ public:
     [[nodiscard]] std::span<const entry> entries() const noexcept { return {entries_.data(), entries_.size()}; }
     [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {bytes_.data(), bytes_.size()}; }
     void clear() noexcept;
+    /// What the next one is called in an error: `parameter $3`.
+    [[nodiscard]] std::string next_name() const;
 
 private:
+    friend class detail::array_builder;
     void append(std::span<const std::byte> bytes);
 
     boost::container::small_vector<entry, 8> entries_;
     boost::container::small_vector<std::byte, 128> bytes_;
+    std::size_t elements_of_ =
+        0;  // the number of the parameter whose elements these are; 0: they are parameters themselves
 };
 
 namespace detail {
 
-/// The OIDs of PostgreSQL's built-in types (`pg_type.dat`); they never change.
-namespace oid {
-inline constexpr std::uint32_t boolean = 16, bytea = 17, int8 = 20, int2 = 21, int4 = 23, text = 25, oid_ = 26,
-                               float4 = 700, float8 = 701, timestamp = 1114, timestamptz = 1184;
+template <typename Unsigned>
+void put_big_endian(std::byte* at, Unsigned value) noexcept {
+    for (std::size_t i = 0; i < sizeof(Unsigned); ++i) {
+        at[i] = static_cast<std::byte>(static_cast<std::uint64_t>(value) >> (8 * (sizeof(Unsigned) - 1 - i)));
+    }
 }
 
 template <typename Unsigned>
 void add_big_endian(parameters& to, std::uint32_t type, Unsigned value) {
     std::byte bytes[sizeof(Unsigned)];
-    for (std::size_t i = 0; i < sizeof(Unsigned); ++i) {
-        bytes[i] = static_cast<std::byte>(static_cast<std::uint64_t>(value) >> (8 * (sizeof(Unsigned) - 1 - i)));
-    }
+    put_big_endian(bytes, value);
     to.add_binary(type, bytes);
 }
 
@@ -95,6 +111,7 @@ void add_big_endian(parameters& to, std::uint32_t type, Unsigned value) {
 
 template <>
 struct parameter_traits<bool> {
+    static constexpr std::uint32_t oid = detail::oid::boolean;
     static void encode(parameters& to, bool value) {
         const std::byte bytes[1] = {std::byte{value}};
         to.add_binary(detail::oid::boolean, bytes);
@@ -107,29 +124,34 @@ template <std::integral T>
 requires(!std::same_as<T, bool> && !std::same_as<T, char> && !std::same_as<T, wchar_t> && !std::same_as<T, char8_t> &&
          !std::same_as<T, char16_t> && !std::same_as<T, char32_t> &&
          (std::signed_integral<T> || sizeof(T) < 8)) struct parameter_traits<T> {
+    static constexpr std::size_t bytes = std::signed_integral<T> ? sizeof(T) : 2 * sizeof(T);
+    static constexpr std::uint32_t oid = bytes <= 2   ? detail::oid::int2
+                                         : bytes == 4 ? detail::oid::int4
+                                                      : detail::oid::int8;
     static void encode(parameters& to, T value) {
-        constexpr std::size_t bytes = std::signed_integral<T> ? sizeof(T) : 2 * sizeof(T);
         if constexpr (bytes <= 2) {
-            detail::add_big_endian(to, detail::oid::int2, static_cast<std::uint16_t>(value));
+            detail::add_big_endian(to, oid, static_cast<std::uint16_t>(value));
         } else if constexpr (bytes == 4) {
-            detail::add_big_endian(to, detail::oid::int4, static_cast<std::uint32_t>(value));
+            detail::add_big_endian(to, oid, static_cast<std::uint32_t>(value));
         } else {
-            detail::add_big_endian(to, detail::oid::int8, static_cast<std::uint64_t>(value));
+            detail::add_big_endian(to, oid, static_cast<std::uint64_t>(value));
         }
     }
 };
 
 template <>
 struct parameter_traits<float> {
+    static constexpr std::uint32_t oid = detail::oid::float4;
     static void encode(parameters& to, float value) {
-        detail::add_big_endian(to, detail::oid::float4, std::bit_cast<std::uint32_t>(value));
+        detail::add_big_endian(to, oid, std::bit_cast<std::uint32_t>(value));
     }
 };
 
 template <>
 struct parameter_traits<double> {
+    static constexpr std::uint32_t oid = detail::oid::float8;
     static void encode(parameters& to, double value) {
-        detail::add_big_endian(to, detail::oid::float8, std::bit_cast<std::uint64_t>(value));
+        detail::add_big_endian(to, oid, std::bit_cast<std::uint64_t>(value));
     }
 };
 
@@ -137,6 +159,8 @@ struct parameter_traits<double> {
 template <typename T>
 requires std::convertible_to<const T&, std::string_view>
 struct parameter_traits<T> {
+    static constexpr std::uint32_t oid =
+        detail::oid::text;  // of an array's elements; alone it is what the server infers
     static void encode(parameters& to, std::string_view text) { to.add_text(text); }
 };
 
@@ -144,7 +168,8 @@ struct parameter_traits<T> {
 template <typename T>
 requires(!std::convertible_to<const T&, std::string_view> &&
          std::convertible_to<const T&, std::span<const std::byte>>) struct parameter_traits<T> {
-    static void encode(parameters& to, std::span<const std::byte> bytes) { to.add_binary(detail::oid::bytea, bytes); }
+    static constexpr std::uint32_t oid = detail::oid::bytea;
+    static void encode(parameters& to, std::span<const std::byte> bytes) { to.add_binary(oid, bytes); }
 };
 
 template <>
@@ -168,13 +193,172 @@ struct parameter_traits<std::optional<T>> {
     }
 };
 
-/// A point of the system's clock: timestamptz, to the microsecond (PostgreSQL's own precision), truncated.
+/// A decimal number.
+template <>
+struct parameter_traits<numeric> {
+    static constexpr std::uint32_t oid = detail::oid::numeric;
+    static void encode(parameters& to, const numeric& value);
+};
+
+namespace detail {
+
+/// Nothing is no time at all: `invalid_value`.
+void add_timestamp(parameters& to, std::uint32_t type, std::optional<std::chrono::microseconds> since_1970);
+void add_date(parameters& to, std::chrono::sys_days day);
+void add_duration(parameters& to, std::optional<std::chrono::microseconds> value);
+
+/// A duration, rounded down to microseconds; nothing if they cannot hold it, or if it is NaN.
+template <typename Rep, typename Period>
+std::optional<std::chrono::microseconds> microseconds_of(const std::chrono::duration<Rep, Period>& from) {
+    using std::chrono::microseconds;
+    using wide = std::chrono::duration<long double, std::micro>;
+    using factor = std::ratio_divide<Period, std::micro>;
+    constexpr long double end = 9'223'372'036'854'775'808.0L;  // of 64 bits
+    const auto estimate = std::chrono::duration_cast<wide>(from).count();
+    if (!(estimate >= -end && estimate < end)) {
+        return std::nullopt;
+    }
+    if constexpr (std::chrono::treat_as_floating_point_v<Rep> || (factor::num != 1 && factor::den != 1)) {
+        return microseconds{static_cast<microseconds::rep>(std::floor(estimate))};
+    } else {
+        return std::chrono::floor<microseconds>(from);
+    }
+}
+
+/// Days are a type of their own on the server.
 template <typename Duration>
-struct parameter_traits<std::chrono::time_point<std::chrono::system_clock, Duration>> {
-    static void encode(parameters& to, const std::chrono::time_point<std::chrono::system_clock, Duration>& value) {
-        const auto since_epoch = std::chrono::floor<std::chrono::microseconds>(value.time_since_epoch()).count();
-        constexpr std::int64_t epoch_2000 = 946'684'800'000'000;  // microseconds from 1970 to PostgreSQL's epoch
-        detail::add_big_endian(to, detail::oid::timestamptz, static_cast<std::uint64_t>(since_epoch - epoch_2000));
+inline constexpr bool is_days = std::same_as<Duration, std::chrono::days>;
+
+}  // namespace detail
+
+/// A point of the system's clock: timestamptz, rounded down to the microsecond, PostgreSQL's own precision. What
+/// PostgreSQL does not hold is an `error` (`invalid_value`), here and below.
+template <typename Duration>
+requires(!detail::is_days<Duration>) struct parameter_traits<std::chrono::sys_time<Duration>> {
+    static constexpr std::uint32_t oid = detail::oid::timestamptz;
+    static void encode(parameters& to, const std::chrono::sys_time<Duration>& value) {
+        detail::add_timestamp(to, oid, detail::microseconds_of(value.time_since_epoch()));
+    }
+};
+
+/// A time on the wall, wherever that is: timestamp without a time zone, rounded down to the microsecond.
+template <typename Duration>
+struct parameter_traits<std::chrono::local_time<Duration>> {
+    static constexpr std::uint32_t oid = detail::oid::timestamp;
+    static void encode(parameters& to, const std::chrono::local_time<Duration>& value) {
+        detail::add_timestamp(to, oid, detail::microseconds_of(value.time_since_epoch()));
+    }
+};
+
+/// A day: date. One that no calendar has (30 February) is an `error` (`invalid_value`).
+template <>
+struct parameter_traits<std::chrono::sys_days> {
+    static constexpr std::uint32_t oid = detail::oid::date;
+    static void encode(parameters& to, std::chrono::sys_days value) { detail::add_date(to, value); }
+};
+template <>
+struct parameter_traits<std::chrono::year_month_day> {
+    static constexpr std::uint32_t oid = detail::oid::date;
+    static void encode(parameters& to, const std::chrono::year_month_day& value);
+};
+
+/// A duration: interval, in its part of microseconds, rounded down to them.
+template <typename Rep, typename Period>
+struct parameter_traits<std::chrono::duration<Rep, Period>> {
+    static constexpr std::uint32_t oid = detail::oid::interval;
+    static void encode(parameters& to, const std::chrono::duration<Rep, Period>& value) {
+        detail::add_duration(to, detail::microseconds_of(value));
+    }
+};
+template <>
+struct parameter_traits<interval> {
+    static constexpr std::uint32_t oid = detail::oid::interval;
+    static void encode(parameters& to, const interval& value);
+};
+
+namespace detail {
+
+/// What an array is put together from.
+class array_builder {
+public:
+    /// `to`: whose next parameter it becomes.
+    explicit array_builder(const parameters& to) noexcept { elements_.elements_of_ = to.size() + 1; }
+
+    /// Takes the elements, the last dimension's first.
+    [[nodiscard]] parameters& elements() noexcept { return elements_; }
+    /// The next dimension: outermost first; the same each time that it is given.
+    void set_dimension(std::size_t depth, std::size_t size);
+    /// `element_type`: 0 if only the elements tell. Throws `error`: `invalid_value` if they differ in type, or there are more
+    /// than six dimensions; `invalid_text` if one is text that holds a NUL byte.
+    void add_to(parameters& to, std::uint32_t element_type) const;
+
+private:
+    [[nodiscard]] std::string name() const;
+    [[nodiscard]] std::uint32_t type_of_elements() const;
+    [[nodiscard]] std::string nulls(std::size_t depth) const;
+    void append_elements(std::vector<std::byte>& to) const;
+
+    parameters elements_;
+    boost::container::small_vector<std::size_t, 2> sizes_;
+};
+
+template <typename T>
+struct array_element {
+    using type = T;
+    static constexpr std::size_t depth = 0;
+};
+template <typename T>
+requires(!std::same_as<T, std::byte>) struct array_element<std::vector<T>> {
+    using type = typename array_element<T>::type;
+    static constexpr std::size_t depth = 1 + array_element<T>::depth;
+};
+
+template <typename T>
+struct without_optional {
+    using type = T;
+};
+template <typename T>
+struct without_optional<std::optional<T>> {
+    using type = T;
+};
+
+/// As far as it is known without an element.
+template <typename T>
+constexpr std::uint32_t element_oid() noexcept {
+    using traits = parameter_traits<typename without_optional<T>::type>;
+    if constexpr (requires { traits::oid; }) {
+        return traits::oid;
+    } else {
+        return 0;
+    }
+}
+
+template <typename T>
+void collect_elements(array_builder& into, const T& value, std::size_t depth) {
+    if constexpr (array_element<T>::depth > 0) {
+        into.set_dimension(depth, value.size());
+        for (auto&& inner : value) {
+            collect_elements<typename T::value_type>(into, inner, depth + 1);
+        }
+    } else {
+        into.elements().add(value);
+    }
+}
+
+}  // namespace detail
+
+/// An array, of one dimension or, as vectors of vectors of the same length, of more. `std::optional` elements may be NULL.
+/// Throws `error` (`invalid_value`) if the inner vectors differ in length.
+template <typename T>
+requires(!std::same_as<T, std::byte> &&
+         parameter<typename detail::array_element<T>::type>) struct parameter_traits<std::vector<T>> {
+    static void encode(parameters& to, const std::vector<T>& value) {
+        using element = typename detail::array_element<T>::type;
+        static_assert(detail::array_element<typename detail::without_optional<element>::type>::depth == 0,
+                      "PostgreSQL has no NULL in the place of an array's row: std::optional goes around the elements");
+        detail::array_builder all{to};
+        detail::collect_elements(all, value, 0);
+        all.add_to(to, detail::element_oid<element>());
     }
 };
 

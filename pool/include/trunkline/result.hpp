@@ -1,46 +1,24 @@
 #pragma once
 
 #include <trunkline/error.hpp>
+#include <trunkline/field.hpp>
 
-#include <chrono>
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <memory>
-#include <optional>
-#include <span>
-#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 struct pg_result;  // libpq's PGresult
 
 namespace trunkline {
 
-class row;
-
-/// One value of a result, as the server sent it in the binary format. Valid as long as its result.
-class field {
-public:
-    [[nodiscard]] bool is_null() const noexcept { return null_; }
-    /// The value's bytes; empty for NULL.
-    [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return bytes_; }
-    /// The OID of the column's type.
-    [[nodiscard]] std::uint32_t type() const noexcept { return type_; }
-    [[nodiscard]] std::string_view column() const noexcept { return column_; }
-
-private:
-    friend class row;
-    std::span<const std::byte> bytes_;
-    std::string_view column_;
-    std::uint32_t type_ = 0;
-    bool null_ = true;
-};
-
-/// How a column becomes a C++ value: specialise it with `static T decode(const field&)`, which throws `error` if the
-/// type does not fit. It is never called for NULL.
-template <typename T>
-struct field_traits;
+namespace detail {
+class row_reader;
+template <typename... Ts>
+class typed_rows;
+}  // namespace detail
 
 /// One row of a result. Valid as long as its result.
 class row {
@@ -62,10 +40,14 @@ public:
 
 private:
     friend class result;
-    row(const pg_result* data, int number) noexcept : data_{data}, number_{number} {}
+    row(const pg_result* data, const char* statement, int number) noexcept
+        : data_{data},
+          statement_{statement},
+          number_{number} {}
     [[nodiscard]] std::size_t column_number(std::string_view name) const;
 
     const pg_result* data_;
+    const char* statement_;
     int number_;
 };
 
@@ -73,8 +55,14 @@ private:
 class result {
 public:
     result() noexcept = default;
-    /// Takes libpq's result over.
-    explicit result(pg_result* data) noexcept : data_{data} {}
+    /// Takes libpq's result over. `statement` is what it answers; its first 1,000 bytes are copied, for errors.
+    explicit result(pg_result* data, std::string_view statement = {}) noexcept;
+    result(result&& other) noexcept : data_{std::move(other.data_)}, statement_{std::exchange(other.statement_, "")} {}
+    result& operator=(result&& other) noexcept {
+        data_ = std::move(other.data_);
+        statement_ = std::exchange(other.statement_, "");
+        return *this;
+    }
     /// Whether any server has answered: false for a default-constructed one.
     [[nodiscard]] bool is_answer() const noexcept { return data_ != nullptr; }
 
@@ -86,6 +74,21 @@ public:
     [[nodiscard]] std::size_t columns() const noexcept;
     /// Throws `error` (`no_such_column`).
     [[nodiscard]] std::string_view column_name(std::size_t column) const;
+    /// The number of that column, from 0. Throws `error` (`no_such_column`).
+    [[nodiscard]] std::size_t column_number(std::string_view name) const;
+    /// The rows as tuples of these types, one for each column. Throws `error` (`no_such_column`) if there are more or
+    /// fewer columns; and each row, when it is looked at, what `row::get` throws. Valid as long as this.
+    template <typename... Ts>
+    [[nodiscard]] detail::typed_rows<Ts...> rows() const&;
+    template <typename... Ts>
+    detail::typed_rows<Ts...> rows() const&& = delete;  // give the result a name: it must live longer than its rows
+    /// The rows as structs. Where `BOOST_DESCRIBE_STRUCT` knows the struct, each member is the column of its name, and
+    /// further columns are left alone; else (a plain aggregate) the columns are its members in their order, and must be
+    /// as many. Throws `error` like `row::get`. Of a result that has no name the members are values, no views.
+    template <typename Struct>
+    [[nodiscard]] std::vector<Struct> into() const&;
+    template <typename Struct>
+    [[nodiscard]] std::vector<Struct> into() const&&;
     /// Rows that INSERT, UPDATE, DELETE, MERGE, SELECT … touched; 0 for what touches none.
     [[nodiscard]] std::uint64_t rows_affected() const noexcept;
     /// The server's command tag: `INSERT 0 1`.
@@ -95,6 +98,7 @@ public:
     public:
         using value_type = row;
         using difference_type = std::ptrdiff_t;
+        iterator() noexcept = default;
         row operator*() const noexcept { return (*of_)[at_]; }
         iterator& operator++() noexcept {
             ++at_;
@@ -106,86 +110,46 @@ public:
     private:
         friend class result;
         iterator(const result* of, std::size_t at) noexcept : of_{of}, at_{at} {}
-        const result* of_;
-        std::size_t at_;
+        const result* of_ = nullptr;
+        std::size_t at_ = 0;
     };
     [[nodiscard]] iterator begin() const noexcept { return {this, 0}; }
     [[nodiscard]] iterator end() const noexcept { return {this, size()}; }
 
+    /// Throws `error` (`no_such_column`) if there is another number of columns.
+    void require_columns(std::size_t wanted) const;
+
 private:
+    friend class detail::row_reader;
     struct clear {
         void operator()(pg_result* data) const noexcept;
     };
     std::unique_ptr<pg_result, clear> data_;
+    const char* statement_ = "";  // in `data_`'s memory
 };
 
 namespace detail {
-[[noreturn]] void throw_unexpected_null(const field& from);
-bool decode_bool(const field& from);
-std::int64_t decode_integer(const field& from, std::int64_t lowest, std::int64_t highest);
-float decode_float(const field& from);
-double decode_double(const field& from);
-std::string_view decode_text(const field& from);
-std::span<const std::byte> decode_bytes(const field& from);
-std::chrono::system_clock::time_point decode_time(const field& from);
-template <typename T>
-inline constexpr bool is_optional = false;
-template <typename T>
-inline constexpr bool is_optional<std::optional<T>> = true;
-}  // namespace detail
 
-template <>
-struct field_traits<bool> {
-    static bool decode(const field& from) { return detail::decode_bool(from); }
+/// The values of one row after another: what is the same in all of them is asked once.
+class row_reader {
+public:
+    explicit row_reader(const result& of);
+    /// `row < size()`.
+    void go_to(std::size_t row) noexcept;
+    [[nodiscard]] const field& operator[](std::size_t column) const noexcept { return fields_[column]; }
+
+private:
+    const pg_result* data_;
+    std::vector<field> fields_;
 };
-/// Any integer of up to 63 bits, from int2, int4, int8 or oid; `value_out_of_range` if it does not fit.
-template <std::integral T>
-requires(std::signed_integral<T> || sizeof(T) < 8) struct field_traits<T> {
-    static T decode(const field& from) {
-        return static_cast<T>(
-            detail::decode_integer(from, std::numeric_limits<T>::min(), std::numeric_limits<T>::max()));
-    }
-};
-template <>
-struct field_traits<float> {
-    static float decode(const field& from) { return detail::decode_float(from); }
-};
-/// float8 or float4.
-template <>
-struct field_traits<double> {
-    static double decode(const field& from) { return detail::decode_double(from); }
-};
-/// text, varchar, char(n), name, json, xml, enums and what else is text in the binary format too; jsonb without its version byte.
-template <>
-struct field_traits<std::string_view> {
-    static std::string_view decode(const field& from) { return detail::decode_text(from); }
-};
-template <>
-struct field_traits<std::string> {
-    static std::string decode(const field& from) { return std::string{detail::decode_text(from)}; }
-};
-/// The raw bytes of any type.
-template <>
-struct field_traits<std::span<const std::byte>> {
-    static std::span<const std::byte> decode(const field& from) { return detail::decode_bytes(from); }
-};
-/// timestamptz or timestamp (taken as UTC). The infinities are `value_out_of_range`.
-template <>
-struct field_traits<std::chrono::system_clock::time_point> {
-    static std::chrono::system_clock::time_point decode(const field& from) { return detail::decode_time(from); }
-};
+
+}  // namespace detail
 
 template <typename T>
 T row::get(std::size_t column) const {
-    const field value = (*this)[column];
-    if constexpr (detail::is_optional<T>) {
-        return value.is_null() ? T{} : T{field_traits<typename T::value_type>::decode(value)};
-    } else {
-        if (value.is_null()) {
-            detail::throw_unexpected_null(value);
-        }
-        return field_traits<T>::decode(value);
-    }
+    return detail::decode_value<T>((*this)[column]);
 }
 
 }  // namespace trunkline
+
+#include <trunkline/detail/typed_rows.hpp>

@@ -2,6 +2,7 @@
 
 #include <libpq-fe.h>
 
+#include <algorithm>
 #include <cassert>
 #include <charconv>
 
@@ -11,10 +12,53 @@ namespace {
 
 std::string column_count(int columns) { return columns == 1 ? "1 column" : std::to_string(columns) + " columns"; }
 
+std::string of_statement(std::string_view text) { return text.empty() ? "" : "; the statement: " + std::string{text}; }
+
+[[noreturn]] void no_such_column(std::size_t asked, const PGresult* from, const char* statement) {
+    throw error{pool_errc::no_such_column, "column " + std::to_string(asked) +
+                                               " was asked for, counted from 0; the result has " +
+                                               column_count(PQnfields(from)) + of_statement(statement)};
+}
+
+/// So long a beginning that it ends with a whole character of UTF-8.
+std::string_view beginning_of(std::string_view statement) noexcept {
+    constexpr std::size_t most = 1'000;
+    auto length = std::min(statement.size(), most);
+    while (length > 0 && length < statement.size() && (statement[length] & 0xC0) == 0x80) {
+        --length;
+    }
+    return statement.substr(0, length);
+}
+
+std::size_t number_of(const PGresult* from, const char* statement, std::string_view name) {
+    // Not PQfnumber: it folds the name's case, so that a column "Id" would not be found by its name.
+    for (int i = 0; i < PQnfields(from); ++i) {
+        if (name == PQfname(from, i)) {
+            return static_cast<std::size_t>(i);
+        }
+    }
+    std::string names;
+    for (int i = 0; i < PQnfields(from); ++i) {
+        names += (i == 0 ? "" : ", ");
+        names += PQfname(from, i);
+    }
+    throw error{pool_errc::no_such_column, "\"" + std::string{name} + "\" was asked for; the result has " +
+                                               (names.empty() ? "no columns" : names) + of_statement(statement)};
+}
+
 }  // namespace
 
 // libpq's accessors complain of a bad number through the connection's notice receiver, which the result outlives: so
 // numbers are checked here, and libpq never sees a bad one.
+
+result::result(pg_result* data, std::string_view statement) noexcept : data_{data} {
+    const auto text = beginning_of(statement);
+    // In libpq's own memory of this result, which has room left, mostly.
+    if (auto* const copy = text.empty() ? nullptr : static_cast<char*>(PQresultAlloc(data, text.size() + 1))) {
+        *std::ranges::copy(text, copy).out = 0;
+        statement_ = copy;
+    }
+}
 
 void result::clear::operator()(pg_result* data) const noexcept { PQclear(data); }
 
@@ -22,16 +66,14 @@ std::size_t result::size() const noexcept { return static_cast<std::size_t>(PQnt
 
 row result::operator[](std::size_t i) const noexcept {
     assert(i < size());
-    return {data_.get(), static_cast<int>(i)};
+    return {data_.get(), statement_, static_cast<int>(i)};
 }
 
 std::size_t result::columns() const noexcept { return static_cast<std::size_t>(PQnfields(data_.get())); }
 
 std::string_view result::column_name(std::size_t column) const {
     if (column >= columns()) {
-        throw error{pool_errc::no_such_column, "column " + std::to_string(column) +
-                                                   " was asked for, counted from 0; the result has " +
-                                                   column_count(PQnfields(data_.get()))};
+        no_such_column(column, data_.get(), statement_);
     }
     return PQfname(data_.get(), static_cast<int>(column));
 }
@@ -49,36 +91,50 @@ std::size_t row::size() const noexcept { return static_cast<std::size_t>(PQnfiel
 
 field row::operator[](std::size_t column) const {
     if (column >= size()) {
-        throw error{pool_errc::no_such_column, "column " + std::to_string(column) +
-                                                   " was asked for, counted from 0; the result has " +
-                                                   column_count(PQnfields(data_))};
+        no_such_column(column, data_, statement_);
     }
     const int number = static_cast<int>(column);
-    field value;
-    value.column_ = PQfname(data_, number);
-    value.type_ = PQftype(data_, number);
-    value.null_ = PQgetisnull(data_, number_, number) != 0;
-    if (!value.null_) {
+    std::optional<std::span<const std::byte>> value;
+    if (PQgetisnull(data_, number_, number) == 0) {
         const auto* const bytes = reinterpret_cast<const std::byte*>(PQgetvalue(data_, number_, number));
-        value.bytes_ = {bytes, static_cast<std::size_t>(PQgetlength(data_, number_, number))};
+        value.emplace(bytes, static_cast<std::size_t>(PQgetlength(data_, number_, number)));
     }
-    return value;
+    return {PQfname(data_, number), PQftype(data_, number), value, statement_};
 }
 
-std::size_t row::column_number(std::string_view name) const {
-    // Not PQfnumber: it folds the name's case, so that a column "Id" would not be found by its name.
-    for (int i = 0; i < PQnfields(data_); ++i) {
-        if (name == PQfname(data_, i)) {
-            return static_cast<std::size_t>(i);
-        }
+std::size_t result::column_number(std::string_view name) const { return number_of(data_.get(), statement_, name); }
+
+std::size_t row::column_number(std::string_view name) const { return number_of(data_, statement_, name); }
+
+detail::row_reader::row_reader(const result& of) : data_{of.data_.get()} {
+    const int count = PQnfields(data_);
+    fields_.reserve(static_cast<std::size_t>(count));
+    for (int i = 0; i < count; ++i) {
+        fields_.emplace_back(PQfname(data_, i), PQftype(data_, i), std::nullopt, of.statement_);
     }
-    std::string names;
-    for (int i = 0; i < PQnfields(data_); ++i) {
-        names += (i == 0 ? "" : ", ");
-        names += PQfname(data_, i);
+}
+
+void detail::row_reader::go_to(std::size_t row) noexcept {
+    const int number = static_cast<int>(row);
+    for (int column = 0; field & value : fields_) {
+        value.null_ = PQgetisnull(data_, number, column) != 0;
+        value.bytes_ = {reinterpret_cast<const std::byte*>(PQgetvalue(data_, number, column)),
+                        static_cast<std::size_t>(PQgetlength(data_, number, column))};
+        ++column;
     }
-    throw error{pool_errc::no_such_column, "\"" + std::string{name} + "\" was asked for; the result has " +
-                                               (names.empty() ? "no columns" : names)};
+}
+
+void result::require_columns(std::size_t wanted) const {
+    if (columns() == wanted) {
+        return;
+    }
+    std::string problem =
+        column_count(static_cast<int>(wanted)) + " asked for; the result has " + std::to_string(columns());
+    for (std::size_t i = 0; i < columns(); ++i) {
+        problem += i == 0 ? ": " : ", ";
+        problem += column_name(i);
+    }
+    throw error{pool_errc::no_such_column, problem + of_statement(statement_)};
 }
 
 }  // namespace trunkline

@@ -92,7 +92,8 @@ progress collect(PGconn* from, operation& into, bool in_pipeline) {
             continue;
         }
         between = false;
-        result taken{got};
+        // For what can be asked wrongly of its columns.
+        result taken{got, PQnfields(got) > 0 ? into.sql : std::string_view{}};
         switch (PQresultStatus(got)) {
         case PGRES_TUPLES_OK:
         case PGRES_COMMAND_OK:
