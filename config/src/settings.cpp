@@ -62,6 +62,9 @@ constexpr std::size_t most_instances = 100'000;
 constexpr std::size_t most_connecting = 1'000;
 constexpr std::size_t most_breaker_failures = 1'000'000;
 constexpr std::size_t most_waiting = 10'000'000;
+constexpr std::size_t most_uses = 1'000'000;
+constexpr std::size_t most_prepared = 10'000;
+constexpr std::size_t most_warmed = 1'000;
 constexpr std::size_t most_drained = std::size_t{1} << 30;
 
 void check_size(checker& check, const size_settings& size) {
@@ -148,6 +151,10 @@ void check_use(checker& check, const pool_settings& settings) {
     }
     check.zero_or_more(settings.query.timeout, "query.timeout", "none");
     check.positive(settings.query.cancel_timeout, "query.cancel_timeout");
+    check.between(settings.prepare.after_uses, 1, most_uses, "prepare.after_uses");
+    check.between(settings.prepare.max_statements, 1, most_prepared, "prepare.max_statements");
+    check.between(settings.prepare.warm_statements, 0, most_warmed, "prepare.warm_statements");
+    check.zero_or_more(settings.prepare.ttl, "prepare.ttl", "as long as the connection");
     check.between(settings.reset.drain_bytes, 0, most_drained, "reset.drain_bytes");
     check.positive(settings.reset.drain_time, "reset.drain_time");
     const auto& lease = settings.lease;

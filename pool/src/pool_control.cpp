@@ -14,6 +14,9 @@ void add_counts_of_sessions(const pg::session_policy& from, pool_counts& to) noe
     to.resets_failed = read(from.resets_failed);
     to.drains = read(from.drains);
     to.drains_given_up = read(from.drains_given_up);
+    to.prepares = read(from.prepares);
+    to.prepares_repeated = read(from.prepares_repeated);
+    to.prepares_closed = read(from.prepares_closed);
     to.query_timeouts = read(from.timeouts);
     to.cancels = read(from.cancels);
     to.cancels_proven = read(from.cancels_proven);

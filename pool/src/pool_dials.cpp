@@ -1,5 +1,6 @@
 // Dials: what the core asked for, and what became of it.
 #include "pool_impl.hpp"
+#include "pool_limits.hpp"
 #include "resumption/context_threads.hpp"
 #include "resumption/resume_scope.hpp"
 
@@ -160,7 +161,7 @@ std::unique_ptr<pooled_connection> pool_impl::adopt(core::slot& s, pg::connectio
     {
         const std::lock_guard lock{state_mutex_};
         serial = ++serials_;
-        if (!hooks_.on_connect && !settings_->size.automatic) {  // else it is not ready yet
+        if (!prepares(*settings_, hooks_)) {  // else it is not ready yet
             last_connect_error_.reset();
         }
         name = settings_->name;

@@ -29,7 +29,7 @@ core::limits limits_of(const pool_settings& settings, const pool_hooks& hooks) {
     by.validate_after = settings.validation.after;
     by.lease_timeout = settings.lease.timeout;
     by.leak_threshold = settings.lease.leak_threshold;
-    by.prepares = settings.size.automatic.has_value() || hooks.on_connect;
+    by.prepares = prepares(settings, hooks);
     by.checks_each = static_cast<bool>(hooks.before_acquire);
     by.cleans_each = static_cast<bool>(hooks.after_release);
     by.says_farewell = static_cast<bool>(hooks.before_close);
@@ -40,6 +40,11 @@ core::limits limits_of(const pool_settings& settings, const pool_hooks& hooks) {
     by.after_release_timeout = settings.hooks.after_release_timeout;
     by.clean_timeout = settings.query.cancel_timeout + settings.reset.drain_time + settings.lifetime.rollback_timeout;
     return by;
+}
+
+bool prepares(const pool_settings& settings, const pool_hooks& hooks) noexcept {
+    const bool warms = settings.prepare.mode != prepare_mode::off && settings.prepare.warm_statements > 0;
+    return settings.size.automatic.has_value() || hooks.on_connect || warms;
 }
 
 bool needs_clock(const core::limits& by) noexcept {

@@ -35,7 +35,7 @@ void pool_impl::work(core::slot& s, core::task doing) {
         if (settings()->size.automatic) {
             run_errand(c, server_limits);
         } else {
-            go_on(c, doing);
+            warm_up(c);
         }
         break;
     case core::task::check:
@@ -54,6 +54,7 @@ void pool_impl::work(core::slot& s, core::task doing) {
 pg::operation& pool_impl::errand_for(pooled_connection& c, const char* sql) {
     c.errand.sql = sql;
     c.errand.values = nullptr;
+    c.errand.warms = false;
     c.errand.of = &c;
     c.errand.complete = [](pg::operation& done) {
         auto& of = *static_cast<pooled_connection::chore&>(done).of;
@@ -68,6 +69,23 @@ pg::operation& pool_impl::errand_for(pooled_connection& c, const char* sql) {
 
 void pool_impl::run_errand(pooled_connection& c, const char* sql) { c.session().start(errand_for(c, sql)); }
 
+/// Prepares the statements that the pool uses most.
+void pool_impl::warm_up(pooled_connection& c) {
+    bool any = false;
+    try {
+        any = !policy_->statements_to_warm().empty();
+    } catch (const std::bad_alloc&) {
+        // Then each is prepared when it is used.
+    }
+    if (any) {
+        auto& errand = errand_for(c, "");
+        errand.warms = true;
+        c.session().start(errand);
+    } else {
+        go_on(c, core::task::prepare);
+    }
+}
+
 void pool_impl::mend(pooled_connection& c) {
     if (c.session().is_fit()) {
         go_on(c, core::task::clean);
@@ -80,15 +98,19 @@ void pool_impl::on_errand_done(pooled_connection& c) {
     (void)c.session().take_first_use();  // the pool's own use is nobody's lease
     const bool well = !c.errand.code && c.session().is_fit();
     const auto doing = task_of(c);
-    if (well && doing == core::task::prepare) {
+    const bool asked_limits = doing == core::task::prepare && !c.errand.warms;
+    if (well && asked_limits) {
         take_server_limits(c.errand.rows);
     }
     c.errand.rows = result{};
-    if (well) {
+    if (well && asked_limits) {
+        warm_up(c);
+    } else if (well) {
         go_on(c, doing);
     } else {
         if (doing == core::task::prepare) {
-            note_unprepared("the server did not tell its limits");
+            note_unprepared(asked_limits ? "the server did not tell its limits"
+                                         : "it was lost while it prepared its statements");
         }
         finish_task(c, core::verdict::bad);
     }

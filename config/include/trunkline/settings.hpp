@@ -185,6 +185,30 @@ struct query_settings {
     bool operator==(const query_settings&) const = default;
 };
 
+/// Whether statements are prepared.
+enum class prepare_mode {
+    automatic,  ///< those that are used often, unless a pooler stands in front of the server
+    off,        ///< never: for a pooler in transaction mode
+};
+
+/// Prepared statements: the server parses such a statement once for each connection and may keep its plan. Trunkline
+/// prepares what reads or writes rows (SELECT, INSERT, …) and is used often, and what it has prepared stays through resets.
+struct prepare_settings {
+    prepare_mode mode = prepare_mode::automatic;
+    /// A statement is prepared when the pool has seen it so often. 1: at its first use. 1 to 1,000,000. Npgsql takes 5.
+    std::size_t after_uses = 5;
+    /// For each connection; the one that was not used for the longest time makes room. 1 to 10,000. PgBouncer and userver
+    /// take 200.
+    std::size_t max_statements = 256;
+    /// A new connection prepares so many of those that are used most before it is lent. 0 to 1,000; 0: none.
+    std::size_t warm_statements = 32;
+    /// After so long, a tenth more or less, a statement is prepared anew, so that its plan follows its tables' statistics.
+    /// It is looked at with each 64th use. 0: it lives as long as its connection.
+    std::chrono::milliseconds ttl{0};
+
+    bool operator==(const prepare_settings&) const = default;
+};
+
 /// What a returned connection is cleaned of before anybody else has it. A transaction is always rolled back.
 enum class reset_mode {
     smart,        ///< resets the session if a statement ran that may have left something behind
@@ -247,6 +271,7 @@ struct pool_settings {
     lifetime_settings lifetime;
     validation_settings validation;
     query_settings query;
+    prepare_settings prepare;
     reset_settings reset;
     lease_settings lease;
     hook_settings hooks;

@@ -37,6 +37,7 @@ enum class left : unsigned char {
 struct operation {
     std::string_view sql;                  ///< followed by a NUL; must live as long as the operation
     const parameters* values = nullptr;    ///< null: none; must live as long as the operation
+    bool warms = false;                    ///< prepares what the pool uses most, and runs nothing
     std::chrono::milliseconds timeout{0};  ///< from `start` to the outcome; 0: the policy's
     error_code code;                       ///< the outcome, set before `complete`
     diagnostics said;                      ///< with an error
@@ -47,6 +48,11 @@ struct operation {
     /// Called instead of `complete`, when the session or its execution context is destroyed before the outcome is known,
     /// on the thread that does so. It must not start anything. Null: nothing is told.
     void (*drop)(operation&) noexcept = nullptr;
+
+    // The session's own, while it is under way:
+    const char* name = nullptr;  ///< what it is prepared as; null: it is not
+    std::size_t preparing = 0;   ///< statements prepared in front of it whose answers have not come
+    bool plan_lost = false;      ///< it failed because of how it was prepared, and not by itself
 };
 
 /// An established session on Asio's reactor. Its socket is watched from `open` to `close`, so that the server's FATAL or

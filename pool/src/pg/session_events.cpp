@@ -177,6 +177,7 @@ void session::link::on_answered(unit what, news& told) {
         }
         break;
     case unit::preamble: armed_.certain = armed_.certain && !failed; break;
+    case unit::closing: break;  // the server may have had it no more
     case unit::absorb: unrest_.absorbed = true; break;
     case unit::rollback: unrest_.rolled_back = true; break;
     }
@@ -194,6 +195,9 @@ void session::link::on_statement_end(news& told) {
     }
     if (ended.code == sqlstate::read_only_transaction) {
         note_read_only();
+    }
+    if (settle_plan(ended, told)) {
+        return;
     }
     mending_deadline_ = ask_again_at_ = never;
     told.add(take_operation());

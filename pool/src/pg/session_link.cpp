@@ -85,6 +85,9 @@ session::link::link(boost::asio::any_io_executor executor, connection_handle con
       connection_{std::move(connection)},
       socket_{socket::open(executor_, PQsocket(connection_.get()))} {
     PQsetNoticeReceiver(connection_.get(), &link::on_notice, this);
+    if (is_poolers(backend_pid_)) {
+        policy_->behind_pooler.store(true, std::memory_order_relaxed);
+    }
 }
 
 session::link::~link() {

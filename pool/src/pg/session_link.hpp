@@ -2,6 +2,7 @@
 
 #include "canceller.hpp"
 #include "mending.hpp"
+#include "prepared_statements.hpp"
 #include "resumption/context_threads.hpp"
 #include "resumption/handler_room.hpp"
 #include "session.hpp"
@@ -28,6 +29,7 @@ namespace trunkline::pg {
 ///
 /// session_link.cpp: its life, and who is told what. session_send.cpp: what goes out. session_events.cpp: what the server
 /// says. session_mend.cpp: statements that were given up, time-outs, returns.
+/// session_prepare.cpp: prepared statements.
 class session::link final : public socket_owner, public cancel_observer, public std::enable_shared_from_this<link> {
 public:
     link(boost::asio::any_io_executor executor, connection_handle connection, session::events to);
@@ -76,6 +78,7 @@ private:
     enum class unit : unsigned char {
         reset,      ///< of the last lease
         preamble,   ///< SET or RESET statement_timeout
+        closing,    ///< of a prepared statement
         statement,  ///< the user's; always the last
         absorb,     ///< an empty statement, which takes a late signal
         rollback,   ///< of a transaction that a lease ended in
@@ -94,6 +97,9 @@ private:
     [[nodiscard]] bool leaves_state(std::string_view sql) noexcept;
     [[nodiscard]] bool note_footprint(const operation& what) noexcept;
     void limit_operation(std::chrono::milliseconds timeout);
+    [[nodiscard]] prepared_statements::choice plan(operation& what);
+    [[nodiscard]] bool send_closing(const known_statement* what);
+    [[nodiscard]] bool send_warming(operation& what);
     void flush(news& told);
 
     // Hearing:
@@ -106,6 +112,9 @@ private:
     [[nodiscard]] bool end_copy(bool in, operation& into, news& told);
     void note_read_only() noexcept;
     void settle_state() noexcept;
+    [[nodiscard]] bool settle_plan(operation& ended, news& told);
+    void settle_warming(operation& ended);
+    void give_up_plan(const operation& what) noexcept;
 
     // Mending:
     void give_up(error_code code, news& told);
@@ -158,7 +167,7 @@ private:
 
     static constexpr clock::rep unused = 0;
     static constexpr std::uint64_t lot = 64;      // in which statements are counted
-    static constexpr std::size_t most_units = 4;  // reset, preamble, statement; then absorb or rollback alone
+    static constexpr std::size_t most_units = 4;  // reset, preamble, closing, statement; then absorb or rollback alone
 
     const boost::asio::any_io_executor executor_;
     boost::asio::io_context* const context_;  // of `executor_`, or null: it is of another kind
@@ -193,6 +202,10 @@ private:
     std::array<char, 256> judged_;
     std::size_t judged_size_ = 0;  // 0: none
     bool judged_to_leave_state_ = false;
+    prepared_statements prepared_;
+    known_statement* planned_ = nullptr;  // of the statement that runs
+    bool repeated_ = false;               // it is prepared for the second time
+    std::vector<std::shared_ptr<known_statement>> warming_;
     bool writing_ = false;  // a wait for writing is under way
     bool closing_ = false;
     bool copying_ = false;     // the statement is a COPY, being ended

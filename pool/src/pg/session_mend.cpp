@@ -14,6 +14,9 @@ namespace trunkline::pg {
 /// Ends the user's operation with `code`. If it has been sent, the session is busy until nothing of it can come any more.
 void session::link::give_up(error_code code, news& told) {
     const bool sent = current_ != nullptr;
+    if (sent) {
+        give_up_plan(*current_);
+    }
     operation* const ended = take_operation();
     fail(*ended, code, {});
     told.add(ended);

@@ -1,13 +1,26 @@
 #pragma once
 
+#include "known_statements.hpp"
+#include "prepared_statements.hpp"
+
 #include <trunkline/settings.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <vector>
 
 namespace trunkline::pg {
+
+/// Whether a session's process number is one that a pooler drew: 32 random bits. Linux gives numbers of 22 bits at most,
+/// so that one of a thousand draws passes for a server's.
+[[nodiscard]] constexpr bool is_poolers(int backend_pid) noexcept {
+    constexpr int highest = 1 << 22;
+    return backend_pid <= 0 || backend_pid > highest;
+}
 
 /// What the sessions of one pool go by, live, and what they count. The pool shares one with all its sessions and changes
 /// it while they run; each value is read when it is needed, so a change holds from the next statement, cancellation or
@@ -23,6 +36,11 @@ struct session_policy {
     std::atomic<reset_mode> reset{reset_settings{}.mode};
     std::atomic<std::size_t> drain_bytes{reset_settings{}.drain_bytes};
     std::atomic<milliseconds> drain_time{reset_settings{}.drain_time.count()};
+    std::atomic<std::size_t> prepare_after{prepare_settings{}.after_uses};  ///< 0: nothing is prepared
+    std::atomic<std::size_t> prepare_most{prepare_settings{}.max_statements};
+    std::atomic<std::size_t> prepare_early{prepare_settings{}.warm_statements};
+    std::atomic<milliseconds> prepare_ttl{prepare_settings{}.ttl.count()};
+    std::atomic<bool> behind_pooler{false};  ///< a session's process number was a pooler's: nothing is prepared
 
     /// Takes over what `settings` say. Any thread.
     void follow(const pool_settings& settings) noexcept {
@@ -33,8 +51,35 @@ struct session_policy {
         reset.store(settings.reset.mode, std::memory_order_relaxed);
         drain_bytes.store(settings.reset.drain_bytes, std::memory_order_relaxed);
         drain_time.store(settings.reset.drain_time.count(), std::memory_order_relaxed);
+        const bool off = settings.prepare.mode == prepare_mode::off;
+        prepare_after.store(off ? 0 : settings.prepare.after_uses, std::memory_order_relaxed);
+        prepare_most.store(settings.prepare.max_statements, std::memory_order_relaxed);
+        prepare_early.store(settings.prepare.warm_statements, std::memory_order_relaxed);
+        prepare_ttl.store(settings.prepare.ttl.count(), std::memory_order_relaxed);
     }
 
+    [[nodiscard]] prepare_limits preparing() const noexcept {
+        const bool off = behind_pooler.load(std::memory_order_relaxed);
+        return {.after_uses = off ? 0 : prepare_after.load(std::memory_order_relaxed),
+                .max_statements = prepare_most.load(std::memory_order_relaxed),
+                .ttl = std::chrono::milliseconds{prepare_ttl.load(std::memory_order_relaxed)}};
+    }
+    /// What a new session prepares before it is lent. Throws `std::bad_alloc`.
+    [[nodiscard]] std::vector<std::shared_ptr<known_statement>> statements_to_warm() const {
+        const auto by = preparing();
+        const auto most = std::min(prepare_early.load(std::memory_order_relaxed), by.max_statements);
+        if (by.after_uses == 0 || most == 0) {
+            return {};
+        }
+        return known.most_used(most, by.after_uses);
+    }
+
+    known_statements known;
+
+    count prepares{0};  ///< statements that were prepared, also in advance
+    count prepares_repeated{
+        0};  ///< that had to be prepared again, because the server had them no more or their tables changed
+    count prepares_closed{0};   ///< to make room for others, or to be prepared again
     count statements{0};        ///< started; each session adds its own in lots of 64, so it lags a little behind
     count timeouts{0};          ///< statements whose time was over, whoever noticed it first
     count cancels{0};           ///< requests to stop a statement that were sent, repeated ones too

@@ -42,6 +42,7 @@ void session::link::admit(operation& what, news& told) {
         told.add(&what);
         return;
     }
+    repeated_ = false;
     if (first_use_.load(std::memory_order_relaxed) == unused) {
         first_use_.store(clock::now().time_since_epoch().count(), std::memory_order_relaxed);
     }
@@ -96,8 +97,9 @@ void session::link::send(operation& what, news& told) {
         first = preamble_of(armed_, copy ? std::chrono::milliseconds{0} : server_time_,
                             status == PQTRANS_INERROR || (copy && status != PQTRANS_IDLE));
     }
+    const auto chosen = plan(what);
     bool sent = false;
-    if (first == preamble::none && expected_.empty()) [[likely]] {
+    if (first == preamble::none && expected_.empty() && chosen.how != way::prepare && !what.warms) [[likely]] {
         sent = send_statement(connection_.get(), what);
         expected_.push_back(unit::statement);
     } else if (is_copy(what.sql)) {
@@ -105,7 +107,8 @@ void session::link::send(operation& what, news& told) {
         parked_ = std::exchange(current_, nullptr);
     } else {
         sent = (first == preamble::none || send_preamble(first)) && enter_pipeline() &&
-               send_statement(connection_.get(), what) && PQpipelineSync(connection_.get()) == 1;
+               send_closing(chosen.closed.get()) && send_warming(what) && send_statement(connection_.get(), what) &&
+               PQpipelineSync(connection_.get()) == 1;
         expected_.push_back(unit::statement);
     }
     armed_.certain = armed_.certain && !leaves_state;
@@ -160,6 +163,9 @@ bool session::link::send_reset() {
     const auto statements = policy_->reset.load(std::memory_order_relaxed) == reset_mode::discard_all
                                 ? std::span<const char* const>{full_reset}
                                 : std::span<const char* const>{gentle_reset};
+    if (policy_->reset.load(std::memory_order_relaxed) == reset_mode::discard_all) {
+        prepared_.clear();
+    }
     footprint_.store(footprint::none, std::memory_order_relaxed);
     armed_ = {};
     policy_->resets.fetch_add(1, std::memory_order_relaxed);

@@ -16,6 +16,19 @@ namespace {
 constexpr std::size_t longest_message = 0x3fff'ffff;
 constexpr std::size_t most_parameters = 65'535;  // the protocol counts them in 16 bits
 
+/// The server has no statement of that name, has one already, or its tables have changed since it was prepared.
+bool blames_plan(const PGresult* failure, std::string_view name) {
+    const auto field = [&](int code) {
+        const char* const text = PQresultErrorField(failure, code);
+        return std::string_view{text != nullptr ? text : ""};
+    };
+    const auto state = field(PG_DIAG_SQLSTATE);
+    if (state == "26000" || state == "42P05") {  // which a function of the user's may raise too
+        return field(PG_DIAG_MESSAGE_PRIMARY).find(name) != std::string_view::npos;
+    }
+    return state == "0A000" && field(PG_DIAG_SOURCE_FUNCTION) == "RevalidateCachedQuery";
+}
+
 bool holds_nul(const char* text, std::size_t length) { return std::memchr(text, 0, length) != nullptr; }
 
 }  // namespace
@@ -73,9 +86,14 @@ bool send_statement(PGconn* to, const operation& what) {
             formats.push_back(one.binary ? binary : 0);
         }
     }
+    const int count = static_cast<int>(values.size());
     // The statement is followed by a NUL: `operation::sql` says so.
-    return PQsendQueryParams(to, what.sql.data(), static_cast<int>(values.size()), types.data(), values.data(),
-                             lengths.data(), formats.data(), binary) == 1;
+    if (what.name == nullptr) {
+        return PQsendQueryParams(to, what.sql.data(), count, types.data(), values.data(), lengths.data(),
+                                 formats.data(), binary) == 1;
+    }
+    return (what.preparing == 0 || PQsendPrepare(to, what.name, what.sql.data(), count, types.data()) == 1) &&
+           PQsendQueryPrepared(to, what.name, count, values.data(), lengths.data(), formats.data(), binary) == 1;
 }
 
 progress collect(PGconn* from, operation& into, bool in_pipeline) {
@@ -98,7 +116,9 @@ progress collect(PGconn* from, operation& into, bool in_pipeline) {
         case PGRES_TUPLES_OK:
         case PGRES_COMMAND_OK:
         case PGRES_EMPTY_QUERY:
-            if (!into.code) {
+            if (into.preparing > 0) {
+                --into.preparing;
+            } else if (!into.code) {
                 into.rows = std::move(taken);
             }
             break;
@@ -113,6 +133,7 @@ progress collect(PGconn* from, operation& into, bool in_pipeline) {
         case PGRES_COPY_BOTH: return progress::out_of_step;
         default:
             if (!into.code) {
+                into.plan_lost = into.name != nullptr && blames_plan(got, into.name);
                 auto said = diagnosis_of(got);
                 const auto code = code_of(said);
                 fail(into, code, std::move(said));

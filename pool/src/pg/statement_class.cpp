@@ -361,4 +361,19 @@ bool is_copy(std::string_view sql) noexcept {
     return find_verb(in) == token::word && is(in.word(), "copy"sv);
 }
 
+bool is_preparable(std::string_view sql) noexcept {
+    scanner in{sql};
+    if (find_verb(in) != token::word) {
+        return false;
+    }
+    return std::ranges::any_of(
+        std::array{"select"sv, "insert"sv, "update"sv, "delete"sv, "merge"sv, "with"sv, "values"sv, "table"sv},
+        [&](auto verb) { return is(in.word(), verb); });
+}
+
+bool may_forget_prepared(std::string_view sql) noexcept {
+    scanner in{sql};
+    return find_verb(in) == token::word && (is(in.word(), "deallocate"sv) || is(in.word(), "discard"sv));
+}
+
 }  // namespace trunkline::pg
