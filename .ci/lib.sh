@@ -34,7 +34,7 @@ packages_for() { # packages_for build|server|tests|tsan|coverage|debian13…
         build) echo g++ cmake ninja-build ccache "libboost$boost-dev" libpq-dev ;;
         stress) echo "libboost-json$boost-dev" libcli11-dev ;;
         server) echo postgresql ;;
-        tests) echo catch2 libspdlog-dev libsodium-dev python3 openssl iproute2 ;;
+        tests) echo catch2 libspdlog-dev libsodium-dev python3 openssl iproute2 pgbouncer ;;
         tsan) [[ $system == debian12 ]] && echo clang-14 libclang-rt-14-dev || echo clang libclang-rt-dev ;;
         coverage) echo gcovr ;;
         debian13) echo debootstrap ;;
@@ -73,6 +73,9 @@ set_up() { # set_up build tests…: installs what is missing of these sets; quic
         say "$me: PostgreSQL is installed without a cluster of its own (/etc/postgresql-common/createcluster.conf)"
         "${as_root[@]}" mkdir -p /etc/postgresql-common
         echo 'create_main_cluster = false' | "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
+    fi
+    if [[ " ${missing[*]} " == *" pgbouncer "* ]]; then
+        say "$me: PgBouncer comes with a service that the tests do not use; systemctl disable --now pgbouncer ends it"
     fi
     local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300) log
     log=$(mktemp)

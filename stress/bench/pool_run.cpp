@@ -19,6 +19,7 @@ pool_settings settings_of(const std::string& url, std::size_t connections) {
     settings.connect.url = url;
     settings.connect.timeout = 30s;
     settings.connect.application_name = "trunkline-bench";
+    settings.prepare.mode = prepare_mode::off;  // the plain loop prepares nothing either
     settings.acquire.timeout = 60s;  // 10,000 on 10 of a slow machine; nothing may time out here
     return settings;
 }

@@ -236,6 +236,27 @@ void postgres_cluster::wait_until_stopped() {
     }
 }
 
+std::uint16_t postgres_cluster::start_pooler(const std::string& sessions, const std::string& password) {
+    const std::string program = "/usr/sbin/pgbouncer";
+    const auto settings = directory_ / "pgbouncer.ini";
+    const auto log = directory_ / "pgbouncer.log";
+    const auto port = free_port();
+    write_private(settings, "[databases]\n* = host=" + directory_.string() + " port=" + std::to_string(port_) +
+                                " user=postgres password=" + password +
+                                "\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = " + std::to_string(port) +
+                                "\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = " +
+                                sessions + "\nmax_client_conn = 2000\nlogfile = " + log.string() + "\n");
+    const auto pooler = spawn({program, "-q", settings}, [] { ::prctl(PR_SET_PDEATHSIG, SIGKILL); });
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    while (tail_of(log, 100).find("listening on 127.0.0.1") == std::string::npos) {
+        if (::waitpid(pooler, nullptr, WNOHANG) != 0 || std::chrono::steady_clock::now() >= deadline ||
+            interrupted_(5ms)) {
+            throw std::runtime_error{"PgBouncer does not start; the end of its log:\n" + tail_of(log, 20)};
+        }
+    }
+    return port;
+}
+
 pid_t postgres_cluster::pid() {
     if (postmaster_ != 0 && ::waitpid(postmaster_, nullptr, WNOHANG) != 0) {
         postmaster_ = 0;

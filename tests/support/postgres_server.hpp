@@ -84,6 +84,11 @@ public:
     void pause();
     void resume();
 
+    /// Starts a PgBouncer in transaction mode in front of the server, which gives its clients `sessions` of the server's in
+    /// turn, and returns its URL. It ends with the server. Is there none, see `pooler_is_installed`.
+    std::string start_pooler(std::size_t sessions);
+    [[nodiscard]] static bool pooler_is_installed();
+
 private:
     std::string ask(const std::string& request) const;
     void end() noexcept;

@@ -73,6 +73,8 @@ std::string carry_out(postgres_cluster& cluster, const std::string& message) {
         cluster.stop(std::stoi(request.at(1)), verb == "stop");
     } else if (verb == "pause") {
         cluster.pause_or_resume(SIGSTOP);
+    } else if (verb == "start_pooler") {
+        return join_lines({"ok", std::to_string(cluster.start_pooler(request.at(1), request.at(2)))});
     } else if (verb == "resume") {
         cluster.pause_or_resume(SIGCONT);
     } else if (verb != "pid") {
