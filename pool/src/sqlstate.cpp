@@ -120,7 +120,8 @@ bool pool_error_means(pool_errc value, errc condition) {
     case pool_errc::unexpected_null:
     case pool_errc::no_such_column:
     case pool_errc::value_out_of_range:
-    case pool_errc::invalid_value: return false;
+    case pool_errc::invalid_value:
+    case pool_errc::pipeline_aborted: return false;
     }
     return false;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <trunkline/parameters.hpp>
+#include <trunkline/pipeline.hpp>
 #include <trunkline/result.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -11,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace trunkline {
 
@@ -68,6 +70,15 @@ public:
     boost::asio::awaitable<std::uint64_t> execute(query_options options, std::string_view sql, Args&&... args) {
         return count(query(options, sql, std::forward<Args>(args)...));
     }
+
+    /// Runs the statements of a pipeline in one round trip and gives their results, in order. If one fails the others go
+    /// on, unless `options.atomic`, and this throws `pipeline_error` when all are answered: the first failure, with the
+    /// outcomes of all. `statements` must live until this has completed.
+    boost::asio::awaitable<std::vector<result>> run(const pipeline& statements, pipeline_options options = {});
+    /// The same with the failures as values: of each statement what it gave, or why not, and whether it may have run. It
+    /// throws for want of memory alone.
+    boost::asio::awaitable<std::vector<statement_outcome>> try_run(const pipeline& statements,
+                                                                   pipeline_options options = {});
 
     /// The server's process for this session, as `pg_stat_activity.pid` shows it; 0 without a session.
     [[nodiscard]] int backend_pid() const noexcept;

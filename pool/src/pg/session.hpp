@@ -33,10 +33,13 @@ enum class left : unsigned char {
     broken,   ///< close it
 };
 
+struct batch;
+
 /// One operation on a session. It lives with its caller (in the coroutine's frame) until `complete` has been called.
 struct operation {
     std::string_view sql;                  ///< followed by a NUL; must live as long as the operation
     const parameters* values = nullptr;    ///< null: none; must live as long as the operation
+    batch* pieces = nullptr;               ///< a pipeline's statements, in the place of `sql` and `values`
     bool warms = false;                    ///< prepares what the pool uses most, and runs nothing
     std::chrono::milliseconds timeout{0};  ///< from `start` to the outcome; 0: the policy's
     error_code code;                       ///< the outcome, set before `complete`

@@ -1,3 +1,4 @@
+#include "batch.hpp"
 #include "diagnosis.hpp"
 #include "resumption/resume_scope.hpp"
 #include "session_link.hpp"
@@ -58,6 +59,9 @@ void session::link::on_writable(news& told) {
         return;
     }
     flush(told);
+    if (feed(told)) {
+        take_answers(told);
+    }
     if (!writing_ && socket_->is_open() && !socket_->forget_writing()) {
         lose(told);
     }
@@ -104,12 +108,23 @@ void session::link::receive(news& told) {
 void session::link::take_answers(news& told) {
     while (connection_ && !expected_.empty()) {
         const unit what = expected_.front();
-        operation& into = what == unit::statement && current_ != nullptr ? *current_ : own_;
-        const auto got = collect(connection_.get(), into, in_pipeline_);
+        const bool is_users = what == unit::statement && current_ != nullptr;
+        operation& into = is_users ? *current_ : own_;
+        const bool is_batch = is_users && into.pieces != nullptr;
+        const auto got = is_batch ? collect_batch(connection_.get(), into, syncs_left_)
+                                  : collect(connection_.get(), into, in_pipeline_);
         switch (got) {
-        case progress::waiting: return;
+        case progress::waiting:
+            // Behind an error in an atomic pipeline libpq answers by itself, and nothing arrives.
+            if (!is_batch || !feed(told) || !connection_ || PQisBusy(connection_.get()) != 0) {
+                return;
+            }
+            break;
         case progress::ended:
-            if (what == unit::statement && current_ != nullptr && !current_->code && !current_->rows.is_answer()) {
+            if (what == unit::statement && current_ == nullptr && syncs_left_ > 0 && --syncs_left_ > 0) {
+                break;  // of a pipeline that was given up
+            }
+            if (is_users && !is_batch && !into.code && !into.rows.is_answer()) {
                 // An end without an answer belongs to nothing that was asked: a ReadyForQuery out of turn.
                 condemn(told, "the server's answers are out of step with what it was asked");
                 return;
@@ -195,6 +210,9 @@ void session::link::on_statement_end(news& told) {
     }
     if (ended.code == sqlstate::read_only_transaction) {
         note_read_only();
+    }
+    if (ended.pieces != nullptr) {
+        settle_batch(*ended.pieces);
     }
     if (settle_plan(ended, told)) {
         return;

@@ -29,7 +29,7 @@ namespace trunkline::pg {
 ///
 /// session_link.cpp: its life, and who is told what. session_send.cpp: what goes out. session_events.cpp: what the server
 /// says. session_mend.cpp: statements that were given up, time-outs, returns.
-/// session_prepare.cpp: prepared statements.
+/// session_prepare.cpp: prepared statements. session_batch.cpp: pipelines.
 class session::link final : public socket_owner, public cancel_observer, public std::enable_shared_from_this<link> {
 public:
     link(boost::asio::any_io_executor executor, connection_handle connection, session::events to);
@@ -92,10 +92,12 @@ private:
     void send(operation& what, news& told);
     [[nodiscard]] bool send_preamble(preamble first);
     [[nodiscard]] bool send_reset();
+    bool feed(news& told);
     [[nodiscard]] bool enter_pipeline() noexcept;
     void send_own(const char* sql, unit as, news& told);
     [[nodiscard]] bool leaves_state(std::string_view sql) noexcept;
     [[nodiscard]] bool note_footprint(const operation& what) noexcept;
+    void count_statement() noexcept;
     void limit_operation(std::chrono::milliseconds timeout);
     [[nodiscard]] prepared_statements::choice plan(operation& what);
     [[nodiscard]] bool send_closing(const known_statement* what);
@@ -115,6 +117,8 @@ private:
     [[nodiscard]] bool settle_plan(operation& ended, news& told);
     void settle_warming(operation& ended);
     void give_up_plan(const operation& what) noexcept;
+    void settle_batch(batch& ended);
+    [[nodiscard]] bool give_up_batch() noexcept;
 
     // Mending:
     void give_up(error_code code, news& told);
@@ -198,6 +202,7 @@ private:
     unrest unrest_;
     armed_timeout armed_;
     bool in_pipeline_ = false;
+    std::size_t syncs_left_ = 0;  // of a pipeline's statements: answers to come
     // The last statement that was judged, because programs run few different ones: comparing costs a tenth of judging.
     std::array<char, 256> judged_;
     std::size_t judged_size_ = 0;  // 0: none

@@ -16,6 +16,12 @@ void session::link::give_up(error_code code, news& told) {
     const bool sent = current_ != nullptr;
     if (sent) {
         give_up_plan(*current_);
+        if (current_->pieces != nullptr) {
+            give_up_batch() ? flush(told) : lose(told);
+            if (!connection_) {
+                return;
+            }
+        }
     }
     operation* const ended = take_operation();
     fail(*ended, code, {});

@@ -36,7 +36,7 @@ prepared_statements::choice session::link::plan(operation& what) {
     const auto by = policy_->preparing();
     // Behind a reset the session is outside any transaction.
     const auto status = expected_.empty() ? PQtransactionStatus(connection_.get()) : PQTRANS_IDLE;
-    if (by.after_uses == 0 || what.warms || what.sql.empty() || status == PQTRANS_INERROR) {
+    if (by.after_uses == 0 || what.warms || what.pieces != nullptr || what.sql.empty() || status == PQTRANS_INERROR) {
         return {};
     }
     auto chosen = prepared_.choose(what.sql, entries_of(what), status == PQTRANS_IDLE, by, policy_->known);

@@ -1,3 +1,4 @@
+#include "batch.hpp"
 #include "session_link.hpp"
 #include "statement.hpp"
 #include "statement_class.hpp"
@@ -27,7 +28,8 @@ bool send_text(PGconn* to, const char* sql) noexcept {
 
 /// Takes a new operation of the user's: sends it, or lets it wait, or refuses it.
 void session::link::admit(operation& what, news& told) {
-    if (const auto refused = check_statement(what, what.said)) {
+    if (const auto refused =
+            what.pieces != nullptr ? check_batch(*what.pieces, what.said) : check_statement(what, what.said)) {
         what.code = refused;
         told.add(&what);
         return;
@@ -46,8 +48,8 @@ void session::link::admit(operation& what, news& told) {
     if (first_use_.load(std::memory_order_relaxed) == unused) {
         first_use_.store(clock::now().time_since_epoch().count(), std::memory_order_relaxed);
     }
-    if (++statements_ % lot == 0) {
-        policy_->statements.fetch_add(lot, std::memory_order_relaxed);
+    if (what.pieces == nullptr) {
+        count_statement();
     }
     auto timeout = what.timeout;
     if (timeout.count() == 0) {
@@ -60,6 +62,12 @@ void session::link::admit(operation& what, news& told) {
         parked_ = &what;
     } else {
         send(what, told);
+    }
+}
+
+void session::link::count_statement() noexcept {
+    if (++statements_ % lot == 0) {
+        policy_->statements.fetch_add(lot, std::memory_order_relaxed);
     }
 }
 
@@ -89,7 +97,7 @@ void session::link::limit_operation(std::chrono::milliseconds timeout) {
 void session::link::send(operation& what, news& told) {
     current_ = &what;
     state_.store(session_state::busy, std::memory_order_release);
-    const bool leaves_state = note_footprint(what);
+    const bool leaves_state = what.pieces == nullptr && note_footprint(what);
     auto first = preamble::none;
     if (server_time_.count() > 0 || armed_.value.count() > 0 || !armed_.certain) [[unlikely]] {
         const bool copy = is_copy(what.sql);  // which cannot stand in a pipeline
@@ -99,7 +107,11 @@ void session::link::send(operation& what, news& told) {
     }
     const auto chosen = plan(what);
     bool sent = false;
-    if (first == preamble::none && expected_.empty() && chosen.how != way::prepare && !what.warms) [[likely]] {
+    if (what.pieces != nullptr) {
+        sent = (first == preamble::none || send_preamble(first)) && enter_pipeline();
+        expected_.push_back(unit::statement);
+        syncs_left_ = 0;
+    } else if (first == preamble::none && expected_.empty() && chosen.how != way::prepare && !what.warms) [[likely]] {
         sent = send_statement(connection_.get(), what);
         expected_.push_back(unit::statement);
     } else if (is_copy(what.sql)) {
@@ -112,10 +124,12 @@ void session::link::send(operation& what, news& told) {
         expected_.push_back(unit::statement);
     }
     armed_.certain = armed_.certain && !leaves_state;
-    if (sent) {
-        flush(told);
-    } else {
+    if (!sent) {
         lose(told);
+    } else if (what.pieces != nullptr) {
+        feed(told);
+    } else {
+        flush(told);
     }
 }
 
