@@ -151,7 +151,7 @@ void check_use(checker& check, const pool_settings& settings) {
     }
     check.zero_or_more(settings.query.timeout, "query.timeout", "none");
     check.positive(settings.query.cancel_timeout, "query.cancel_timeout");
-    check.between(settings.prepare.after_uses, 1, most_uses, "prepare.after_uses");
+    check.between(settings.prepare.after_uses, 0, most_uses, "prepare.after_uses");
     check.between(settings.prepare.max_statements, 1, most_prepared, "prepare.max_statements");
     check.between(settings.prepare.warm_statements, 0, most_warmed, "prepare.warm_statements");
     check.zero_or_more(settings.prepare.ttl, "prepare.ttl", "as long as the connection");

@@ -18,6 +18,12 @@ constexpr std::size_t most_dimensions = 6;  // MAXDIM
 constexpr std::size_t header_size = 12;
 constexpr std::size_t dimension_size = 8;
 
+/// Types whose binary format is their text.
+bool is_plain_text(std::uint32_t type) noexcept {
+    constexpr std::uint32_t all[] = {oid::json, oid::xml, oid::name, oid::bpchar, oid::varchar};
+    return std::ranges::find(all, type) != std::end(all);
+}
+
 }  // namespace
 
 void array_builder::set_dimension(std::size_t depth, std::size_t size) {
@@ -82,10 +88,14 @@ void array_builder::add_to(parameters& to, std::uint32_t element_type) const {
         throw error{pool_errc::invalid_value, name() + " is an array of " + std::to_string(dimensions) +
                                                   " dimensions; PostgreSQL takes " + std::to_string(most_dimensions)};
     }
-    if (const auto type = type_of_elements(); type != 0) {
+    if (const auto type = type_of_elements(); type != 0 && !(type == oid::text && is_plain_text(element_type))) {
         element_type = type;
     }
     if (element_type == 0) {  // the server infers it
+        if (std::ranges::any_of(entries, [](const auto& one) { return one.length >= 0; })) {
+            throw error{pool_errc::invalid_value,
+                        name() + " is an array whose elements do not tell their type; let them give its OID"};
+        }
         to.add_text(entries.empty() ? "{}" : nulls(0));
         return;
     }

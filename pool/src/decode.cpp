@@ -7,8 +7,11 @@
 namespace trunkline::detail {
 
 void fail(pool_errc why, const field& from, const std::string& problem) {
-    std::string words =
-        "column \"" + std::string{from.column()} + "\" of type " + type_name(from.type()) + " " + problem;
+    const auto type = type_name(from.type());
+    std::string words = from.is_element() ? "an element (" + type + ") of column \"" : "column \"";
+    words += from.column();
+    words += from.is_element() ? "\" " : "\" of type " + type + " ";
+    words += problem;
     if (!from.statement().empty()) {
         words += "; the statement: ";
         words += from.statement();
@@ -49,8 +52,8 @@ bool is_text(std::uint32_t type) {
 
 }  // namespace
 
-void throw_unexpected_null(const field& from) {
-    fail(pool_errc::unexpected_null, from, "is NULL; ask for a std::optional");
+void throw_unexpected_null(const field& from, const std::string& wanted) {
+    fail(pool_errc::unexpected_null, from, "is NULL, and " + wanted + " was asked for; ask for a std::optional of it");
 }
 
 bool decode_bool(const field& from) {
@@ -104,8 +107,8 @@ std::string_view decode_text(const field& from) {
         return value.substr(1);
     }
     // A user's enum is text in the binary format too, and so are many extensions' types. An array or a composite is not,
-    // and begins with a count whose first byte is 0, which no text holds.
-    if (from.type() >= first_user_type && value.find('\0') == std::string_view::npos) {
+    // and begins with a count whose first byte is 0, which no text holds; others (ltree) begin with a version.
+    if (from.type() >= first_user_type && value.find('\0') == std::string_view::npos && !value.starts_with('\1')) {
         return value;
     }
     wrong_type(from, "text");

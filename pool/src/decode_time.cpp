@@ -93,8 +93,9 @@ void throw_time_out_of_range(const field& from) {
 }
 
 void add_timestamp(parameters& to, std::uint32_t type, std::optional<microseconds> since_1970) {
-    // The lowest value of the format is -infinity.
-    constexpr microseconds first{std::numeric_limits<std::int64_t>::min() + 1 + microseconds_1970_to_2000};
+    // MIN_TIMESTAMP and END_TIMESTAMP of the server's timestamp.h, which count from 2000; the end is beyond what counts
+    // from 1970.
+    constexpr microseconds first{-211'813'488'000'000'000 + microseconds_1970_to_2000};
     if (!since_1970 || *since_1970 < first) {
         throw error{pool_errc::invalid_value, to.next_name() + " is a time that PostgreSQL does not hold"};
     }
@@ -102,12 +103,14 @@ void add_timestamp(parameters& to, std::uint32_t type, std::optional<microsecond
 }
 
 void add_date(parameters& to, std::chrono::sys_days day) {
-    const std::int64_t since_2000 = static_cast<std::int64_t>(day.time_since_epoch().count()) - days_1970_to_2000;
-    if (since_2000 <= std::numeric_limits<std::int32_t>::min() ||
-        since_2000 >= std::numeric_limits<std::int32_t>::max()) {
+    // 4714-11-24 BC, and the first day that is too late (date.h), from 2000.
+    constexpr std::int64_t first = -2'451'545;
+    constexpr std::int64_t end = 2'145'031'949;
+    const std::int64_t since_1970 = day.time_since_epoch().count();
+    if (since_1970 < first + days_1970_to_2000 || since_1970 >= end + days_1970_to_2000) {
         throw error{pool_errc::invalid_value, to.next_name() + " is a day that PostgreSQL does not hold"};
     }
-    add_big_endian(to, oid::date, static_cast<std::uint32_t>(since_2000));
+    add_big_endian(to, oid::date, static_cast<std::uint32_t>(since_1970 - days_1970_to_2000));
 }
 
 void add_duration(parameters& to, std::optional<microseconds> value) {

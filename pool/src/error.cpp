@@ -38,6 +38,7 @@ public:
         case pool_errc::unexpected_null: return "unexpected NULL";
         case pool_errc::no_such_column: return "no such column";
         case pool_errc::value_out_of_range: return "value out of range";
+        case pool_errc::no_such_row: return "no such row";
         case pool_errc::pipeline_aborted: return "not run: an earlier statement of its pipeline failed";
         case pool_errc::invalid_value: return "invalid value";
         }

@@ -13,7 +13,15 @@ parameters& parameters::operator=(const parameters&) = default;
 parameters& parameters::operator=(parameters&&) noexcept = default;
 parameters::~parameters() = default;
 
-void parameters::add_null() { entries_.push_back({}); }
+std::string_view detail::checked_text(const parameters& to, const char* text) {
+    if (text == nullptr) {
+        throw error{pool_errc::invalid_value,
+                    to.next_name() + " is a null pointer; NULL is nullptr, or a std::optional"};
+    }
+    return text;
+}
+
+void parameters::add_null(std::uint32_t type) { entries_.push_back({.type = type, .binary = type != 0}); }
 
 void parameters::add_text(std::string_view text) {
     const auto offset = bytes_.size();

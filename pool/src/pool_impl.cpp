@@ -346,6 +346,9 @@ void pool_impl::reconfigure(pool_settings settings) {
     const auto by = limits_of(*next, hooks_);
     reads_clock_.store(needs_clock(by), std::memory_order_relaxed);
     policy_->follow(*next);
+    if (replace) {
+        policy_->behind_pooler = false;  // the next connection tells
+    }
     core::actions decided;
     {
         const guarded_machine::entry core{machine_};

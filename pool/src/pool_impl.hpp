@@ -140,6 +140,7 @@ private:
     static pg::operation& errand_for(pooled_connection& c, const char* sql);
     static void run_errand(pooled_connection& c, const char* sql);
     void warm_up(pooled_connection& c);
+    void on_prepared(pooled_connection& c);
     void mend(pooled_connection& c);
     void on_errand_done(pooled_connection& c);
     void on_errand_dropped(pooled_connection& c) noexcept;

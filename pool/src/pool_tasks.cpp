@@ -14,6 +14,10 @@ constexpr const char* server_limits =
     "SELECT current_setting('max_connections')::int4 - current_setting('superuser_reserved_connections')::int4 - "
     "coalesce(current_setting('reserved_connections', true), '0')::int4";
 
+// A statement's preparation waits for the locks of its tables, which a migration may hold for long; and while it waits it
+// holds those of the others. So it ends before the server looks for deadlocks (deadlock_timeout, 1 s).
+constexpr std::chrono::milliseconds longest_warming{500};
+
 core::verdict verdict_of(core::task doing, hook_outcome how) noexcept {
     switch (how) {
     case hook_outcome::keep: return core::verdict::good;
@@ -55,6 +59,8 @@ pg::operation& pool_impl::errand_for(pooled_connection& c, const char* sql) {
     c.errand.sql = sql;
     c.errand.values = nullptr;
     c.errand.warms = false;
+    c.errand.is_pools = true;
+    c.errand.timeout = std::chrono::milliseconds{0};
     c.errand.of = &c;
     c.errand.complete = [](pg::operation& done) {
         auto& of = *static_cast<pooled_connection::chore&>(done).of;
@@ -80,6 +86,7 @@ void pool_impl::warm_up(pooled_connection& c) {
     if (any) {
         auto& errand = errand_for(c, "");
         errand.warms = true;
+        errand.timeout = longest_warming;
         c.session().start(errand);
     } else {
         go_on(c, core::task::prepare);
@@ -96,22 +103,42 @@ void pool_impl::mend(pooled_connection& c) {
 
 void pool_impl::on_errand_done(pooled_connection& c) {
     (void)c.session().take_first_use();  // the pool's own use is nobody's lease
-    const bool well = !c.errand.code && c.session().is_fit();
     const auto doing = task_of(c);
-    const bool asked_limits = doing == core::task::prepare && !c.errand.warms;
-    if (well && asked_limits) {
+    if (doing == core::task::prepare) {
+        on_prepared(c);
+        return;
+    }
+    const bool well = !c.errand.code && c.session().is_fit();
+    c.errand.rows = result{};
+    if (well) {
+        go_on(c, doing);
+    } else {
+        finish_task(c, core::verdict::bad);
+    }
+}
+
+/// A part of what is done for a new connection has ended: the question for limits, the statements, or their end.
+void pool_impl::on_prepared(pooled_connection& c) {
+    const bool warmed = std::exchange(c.errand.warms, false);
+    const bool well = !c.errand.code && c.session().is_fit();
+    if (warmed && !well && c.session().state() != pg::session_state::broken) {
+        auto& rest = errand_for(c, "");  // it took too long: without those statements, then
+        c.errand.is_mended = true;
+        c.session().mend(rest);
+        return;
+    }
+    const bool told_limits = !warmed && !std::exchange(c.errand.is_mended, false);
+    if (well && told_limits) {
         take_server_limits(c.errand.rows);
     }
     c.errand.rows = result{};
-    if (well && asked_limits) {
+    if (well && told_limits) {
         warm_up(c);
     } else if (well) {
-        go_on(c, doing);
+        go_on(c, core::task::prepare);
     } else {
-        if (doing == core::task::prepare) {
-            note_unprepared(asked_limits ? "the server did not tell its limits"
-                                         : "it was lost while it prepared its statements");
-        }
+        note_unprepared(told_limits ? "the server did not tell its limits"
+                                    : "it was lost while it prepared its statements");
         finish_task(c, core::verdict::bad);
     }
 }

@@ -56,6 +56,7 @@ public:
     /// A statement of the pool's own, for a task.
     struct chore : pg::operation {
         pooled_connection* of = nullptr;
+        bool is_mended = false;  // what was left of its preparation is being ended
     } errand;
     /// The program's hook that runs for a task, if any. Under the core's lock.
     std::shared_ptr<hook_run> hook;

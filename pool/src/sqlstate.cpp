@@ -121,6 +121,7 @@ bool pool_error_means(pool_errc value, errc condition) {
     case pool_errc::no_such_column:
     case pool_errc::value_out_of_range:
     case pool_errc::invalid_value:
+    case pool_errc::no_such_row:
     case pool_errc::pipeline_aborted: return false;
     }
     return false;

@@ -214,17 +214,18 @@ TEST_CASE("PS-3: a statement that can be prepared no more keeps no connection fr
         }
         co_await pool.query("SELECT 'still there'");
         co_await pool.query("DROP TABLE prepared_and_gone");
-        for (int i = 0; i < 2; ++i) {
+        for (int i = 0; i < 3; ++i) {
             auto held = co_await pool.acquire();
+            if (i > 0) {  // a new one
+                const auto names = co_await prepared_in(*held);
+                CHECK(std::count(names.begin(), names.end(), "SELECT 'still there'") == 1);
+            }
             const auto how = co_await outcome_of(*held, "SELECT a FROM prepared_and_gone");
             CHECK(how == sqlstate::undefined_table);
             held.discard();
         }
         CHECK(pool.stats().unprepared == 0);
         CHECK(pool.stats().dials_failed == 0);
-        auto held = co_await pool.acquire();
-        const auto names = co_await prepared_in(*held);
-        CHECK(std::count(names.begin(), names.end(), "SELECT 'still there'") == 1);
     });
 }
 
@@ -252,22 +253,77 @@ TEST_CASE("a statement that cannot be prepared fails as it would without, and th
     });
 }
 
-TEST_CASE("a statement that is given up while it is prepared is prepared the next time") {
-    auto settings = prepare_at_once("prepare_cancelled");
-    settings.query.cancel_timeout = 30s;
+TEST_CASE("a statement that is given up while it is prepared is prepared anew, and in a transaction it is not named") {
+    auto settings = prepare_at_once("prepare_given_up");
+    settings.query.server_timeout = false;
+    settings.query.cancel_timeout = 60s;
     run_on(settings, [](pool& pool) -> asio::awaitable<void> {
+        plain_connection other{fixture::url()};
+        other.execute("DROP TABLE IF EXISTS prepared_and_locked; CREATE TABLE prepared_and_locked (a int)");
+        const std::string sql = "SELECT count(*) FROM prepared_and_locked";
         auto held = co_await pool.acquire();
-        for (int i = 0; i < 20; ++i) {
-            error_code how;
-            try {
-                co_await held->query(query_options{.timeout = 1ms}, "SELECT pg_sleep($1)", 600.0);
-            } catch (const error& late) {
-                how = late.code();
-            }
-            CHECK(how == pool_errc::query_timeout);
-            const auto rows = co_await held->query("SELECT pg_sleep($1)::text", 0.0);
-            CHECK(rows[0].get<std::string>(0).empty());
+        other.execute("BEGIN; LOCK TABLE prepared_and_locked IN ACCESS EXCLUSIVE MODE");
+        error_code how;
+        try {
+            co_await held->query(query_options{.timeout = 50ms}, sql);
+        } catch (const error& late) {
+            how = late.code();
         }
-        co_await held->query("SELECT pg_sleep($1)", 0.0);
+        CHECK(how == pool_errc::query_timeout);
+        co_await held->execute("SHOW work_mem");  // when it is quiet: the statement has ended behind the lock
+        other.execute("ROLLBACK");
+        co_await held->execute("BEGIN");
+        const auto inside = co_await held->query(sql);
+        CHECK(inside.size() == 1);
+        co_await held->execute("COMMIT");
+        auto names = co_await prepared_in(*held);
+        CHECK(names == texts{});
+        co_await held->query(sql);
+        names = co_await prepared_in(*held);
+        CHECK(names == texts{sql});
+        CHECK(pool.stats().prepares_repeated == 0);
+    });
+}
+
+TEST_CASE("what drops other things than prepared statements makes the session forget none") {
+    run_on(prepare_at_once("prepare_and_discard"), [](pool& pool) -> asio::awaitable<void> {
+        auto held = co_await pool.acquire();
+        co_await held->query("SELECT 1");
+        co_await held->execute("PREPARE mine AS SELECT 2");
+        for (const std::string sql : {"DISCARD TEMP", "DISCARD PLANS", "DEALLOCATE mine"}) {
+            co_await held->execute(sql);
+            co_await held->execute("BEGIN");
+            const auto rows = co_await held->query("SELECT 1");
+            CHECK(rows.size() == 1);
+            co_await held->execute("COMMIT");
+        }
+        CHECK(pool.stats().prepares == 1);
+    });
+}
+
+TEST_CASE("PS-3: a table that is locked keeps no new connection from joining") {
+    auto settings = prepare_at_once("prepare_behind_lock");
+    settings.query.timeout = 10ms;  // is not for what the pool prepares
+    settings.query.cancel_timeout = 60s;
+    settings.size.automatic = automatic_size{};
+    run_on(settings, [](pool& pool) -> asio::awaitable<void> {
+        plain_connection other{fixture::url()};
+        other.execute("DROP TABLE IF EXISTS prepared_and_locked; CREATE TABLE prepared_and_locked (a int)");
+        {
+            auto held = co_await pool.acquire();
+            const query_options patient{.timeout = 60s};
+            co_await held->query(patient, "SELECT a FROM prepared_and_locked");
+            co_await held->query(patient, "SELECT 'free'");
+            held.discard();
+        }
+        other.execute("BEGIN; LOCK TABLE prepared_and_locked IN ACCESS EXCLUSIVE MODE");
+        auto held = co_await pool.acquire();
+        const auto rows = co_await held->query(query_options{.timeout = 60s}, "SELECT 'free'");
+        CHECK(rows.size() == 1);
+        other.execute("ROLLBACK");
+        const auto late = co_await held->query(query_options{.timeout = 60s}, "SELECT a FROM prepared_and_locked");
+        CHECK(late.empty());
+        CHECK(pool.stats().unprepared == 0);
+        CHECK(pool.stats().query_timeouts == 0);
     });
 }

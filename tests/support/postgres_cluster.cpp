@@ -241,11 +241,13 @@ std::uint16_t postgres_cluster::start_pooler(const std::string& sessions, const 
     const auto settings = directory_ / "pgbouncer.ini";
     const auto log = directory_ / "pgbouncer.log";
     const auto port = free_port();
+    const auto users = directory_ / "pgbouncer.users";
+    write_private(users, "\"postgres\" \"" + password + "\"\n");
     write_private(settings, "[databases]\n* = host=" + directory_.string() + " port=" + std::to_string(port_) +
-                                " user=postgres password=" + password +
                                 "\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = " + std::to_string(port) +
-                                "\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = " +
-                                sessions + "\nmax_client_conn = 2000\nlogfile = " + log.string() + "\n");
+                                "\nunix_socket_dir =\nauth_type = plain\nauth_file = " + users.string() +
+                                "\npool_mode = transaction\ndefault_pool_size = " + sessions +
+                                "\nmax_client_conn = 2000\nlogfile = " + log.string() + "\n");
     const auto pooler = spawn({program, "-q", settings}, [] { ::prctl(PR_SET_PDEATHSIG, SIGKILL); });
     const auto deadline = std::chrono::steady_clock::now() + patience;
     while (tail_of(log, 100).find("listening on 127.0.0.1") == std::string::npos) {

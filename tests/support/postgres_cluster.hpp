@@ -40,7 +40,7 @@ public:
     void stop(int signal, bool wait);
     void pause_or_resume(int signal);
     /// Starts a PgBouncer in transaction mode in front of the server, with so many sessions of its own; ends with the
-    /// cluster. Returns its port on 127.0.0.1. Any user is let in there, as the server's superuser.
+    /// cluster. Returns its port on 127.0.0.1.
     std::uint16_t start_pooler(const std::string& sessions, const std::string& password);
     /// Ends whatever runs and removes the directory. Called also when half of it exists.
     void destroy() noexcept;

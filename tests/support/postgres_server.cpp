@@ -149,7 +149,7 @@ void postgres_server::restart(stop_mode mode) {
 
 std::string postgres_server::start_pooler(std::size_t sessions) {
     const auto port = split_lines(ask(join_lines({"start_pooler", std::to_string(sessions), password_}))).at(1);
-    return "postgresql://anybody@127.0.0.1:" + port + "/" + std::string{database};
+    return "postgresql://" + std::string{user} + ":" + password_ + "@127.0.0.1:" + port + "/" + std::string{database};
 }
 
 bool postgres_server::pooler_is_installed() { return std::filesystem::exists("/usr/sbin/pgbouncer"); }

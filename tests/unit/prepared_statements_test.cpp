@@ -102,6 +102,9 @@ TEST_CASE("what is forgotten is prepared again, and what is in doubt is closed f
     CHECK(again.closed.get() == known);
     CHECK(choose("SELECT 1").how == way::prepared);
     CHECK(choose("SELECT 2").how == way::prepare);
+    choose.session.doubt_all();
+    CHECK(choose("SELECT 2", in_transaction).how == way::unnamed);
+    CHECK(choose("SELECT 2").closed != nullptr);
     choose.session.clear();
     CHECK(choose.session.size() == 0);
     CHECK(choose("SELECT 1").how == way::prepare);
@@ -145,11 +148,28 @@ TEST_CASE("those that are used most are known, the most used first") {
             (void)choose(sql);
         }
     }
-    const auto most = pool.most_used(5, 3);
+    auto most = pool.most_used(5, 3);
     REQUIRE(most.size() == 2);
     CHECK(most[0]->sql == "SELECT 2");
     CHECK(most[1]->sql == "SELECT 1");
     CHECK(pool.most_used(1, 1).size() == 1);
+    most[0]->unfit_to_warm = true;
+    CHECK(pool.most_used(1, 1)[0]->sql == "SELECT 1");
+}
+
+TEST_CASE("PS-3: a statement that is used stays known, however many others come once") {
+    known_statements pool;
+    chooser choose{pool};
+    choose.limits.after_uses = 1;
+    choose.limits.max_statements = 1'000'000;
+    for (int i = 0; i < 3'000; ++i) {
+        (void)choose("SELECT 'often'");
+        (void)choose("SELECT " + std::to_string(i));
+        (void)choose("SELECT -" + std::to_string(i));
+    }
+    const auto most = pool.most_used(1, 100);
+    REQUIRE(most.size() == 1);
+    CHECK(most[0]->sql == "SELECT 'often'");
 }
 
 TEST_CASE("what reads or writes rows is worth preparing, and DEALLOCATE and DISCARD forget") {
@@ -157,14 +177,19 @@ TEST_CASE("what reads or writes rows is worth preparing, and DEALLOCATE and DISC
                                   "DELETE FROM t", "WITH x AS (SELECT 1) SELECT * FROM x", "VALUES (1)", "TABLE t"}) {
         INFO(sql);
         CHECK(is_preparable(sql));
-        CHECK_FALSE(may_forget_prepared(sql));
+        CHECK_FALSE(forgets_prepared(sql));
     }
     for (const auto* const sql : {"", "BEGIN", "COMMIT", "SET a = 1", "COPY t FROM stdin", "VACUUM", "LISTEN x", "1"}) {
         INFO(sql);
         CHECK_FALSE(is_preparable(sql));
     }
-    CHECK(may_forget_prepared("deallocate all"));
-    CHECK(may_forget_prepared("DISCARD ALL"));
+    CHECK(forgets_prepared("deallocate all"));
+    CHECK(forgets_prepared("DEALLOCATE PREPARE ALL"));
+    for (const auto* const sql : {"DEALLOCATE mine", "DEALLOCATE PREPARE mine", "DISCARD TEMP", "DISCARD PLANS"}) {
+        INFO(sql);
+        CHECK_FALSE(forgets_prepared(sql));
+    }
+    CHECK(forgets_prepared("DISCARD ALL"));
 }
 
 TEST_CASE("PS-5: a pooler is known by the number of its process") {

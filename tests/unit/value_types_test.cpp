@@ -141,6 +141,11 @@ TEST_CASE("a day that no calendar has, and times that PostgreSQL does not hold, 
     CHECK(refusal_of([&] { to.add(sys_time<microseconds>::min()); }).code() == pool_errc::invalid_value);
     CHECK(refusal_of([&] { to.add(sys_days::min()); }).code() == pool_errc::invalid_value);
     CHECK(refusal_of([&] { to.add(year_month_day{}); }).code() == pool_errc::invalid_value);
+    CHECK(refusal_of([&] { to.add(year{-4'713} / November / 23); }).code() == pool_errc::invalid_value);
+    CHECK(refusal_of([&] { to.add(sys_time<microseconds>{sys_days{year{-4'713} / 11 / 24}} - 1us); }).code() ==
+          pool_errc::invalid_value);
+    const char* const none = nullptr;
+    CHECK(refusal_of([&] { to.add(none); }).code() == pool_errc::invalid_value);
     CHECK(to.empty());
 }
 
@@ -182,7 +187,8 @@ TEST_CASE("times are rounded down to microseconds, at their limits too") {
     CHECK(sent_as(nanoseconds::max()) == nanoseconds::max().count() / 1'000);
     CHECK(sent_as(microseconds::max()) == microseconds::max().count());
     CHECK(sent_as(floor<seconds>(microseconds::max())) == 9'223'372'036'854'000'000);
-    CHECK(sent_as(duration<double>{-0.0000005}) == -1);
+    CHECK(sent_as(duration<double>{0.3}) == 300'000);  // to the nearest: 0.3 has no exact double
+    CHECK(sent_as(duration<double>{-0.3}) == -300'000);
     CHECK(sent_as(duration<std::int64_t, std::ratio<1, 30>>{-1}) == -33'334);
     CHECK(sent_as(duration<std::uint32_t>{4'294'967'295U}) == 4'294'967'295'000'000);
 }
@@ -231,6 +237,12 @@ TEST_CASE("the type of an array is known without its elements where it can be, e
     CHECK(entry_of(std::vector<std::string>{}).type == 1009);
     CHECK(entry_of(std::vector<moody>{{"sad"}}).type == 1009);
     CHECK_FALSE(entry_of(std::vector<moody>{}).binary);
+    CHECK(entry_of(std::optional<int>{}).type == int4);  // NULL, as what would be there
+    CHECK(entry_of(std::optional<std::vector<int>>{}).type == int4_array);
+    CHECK(entry_of(std::optional<std::string>{}).type == 0);
+    const char unterminated[2] = {'a', 'b'};
+    CHECK(entry_of(unterminated).length == 2);
+    CHECK(entry_of("abc").length == 3);
     parameters to;
     to.add(std::vector<std::vector<std::optional<moody>>>{{std::nullopt, std::nullopt}, {std::nullopt, std::nullopt}});
     const auto text = to.bytes();
@@ -245,6 +257,9 @@ TEST_CASE("JSON that is infinite is refused, and JSON is read a thousand levels 
     CHECK(to.empty());
     CHECK(reading<boost::json::value>(json, "1e999") == pool_errc::value_out_of_range);
     CHECK(reading<boost::json::value>(json, "{") == pool_errc::wrong_type);
+    for (const auto& with_nul : {boost::json::value("a\0b"s), boost::json::value{{"a\0b"s, 1}, {"c", 2}}}) {
+        CHECK(refusal_of([&] { parameters{}.add(with_nul); }).code() == pool_errc::invalid_text);
+    }
     const sent deep{json, std::string(1'000, '[') + std::string(1'000, ']')};
     CHECK(field_traits<boost::json::value>::decode(deep.get()).is_array());
     CHECK(reading<boost::json::value>(json, std::string(1'001, '[') + std::string(1'001, ']')) ==
@@ -336,6 +351,7 @@ TEST_CASE("a result that was moved from has no rows and no statement, and its ro
     CHECK(from.empty());  // NOLINT(bugprone-use-after-move)
     CHECK(std::string{refusal_of([&] { (void)from.column_name(0); }).what()}.find("SELECT") == std::string::npos);
     CHECK(to[0].get<std::string>("label") == "seven");
+    CHECK(refusal_of([&] { (void)to[1].get<int>(1); }).code() == pool_errc::no_such_row);
     CHECK(two_columns("seven").into<described>()[0].label == "seven");  // of a result without a name
     struct views {
         std::string_view label;

@@ -195,12 +195,13 @@ enum class prepare_mode {
 /// prepares what reads or writes rows (SELECT, INSERT, …) and is used often, and what it has prepared stays through resets.
 struct prepare_settings {
     prepare_mode mode = prepare_mode::automatic;
-    /// A statement is prepared when the pool has seen it so often. 1: at its first use. 1 to 1,000,000. Npgsql takes 5.
+    /// A statement is prepared when the pool has seen it so often. 1: at its first use. 0 to 1,000,000; 0: never. Npgsql takes 5.
     std::size_t after_uses = 5;
     /// For each connection; the one that was not used for the longest time makes room. 1 to 10,000. PgBouncer and userver
     /// take 200.
     std::size_t max_statements = 256;
-    /// A new connection prepares so many of those that are used most before it is lent. 0 to 1,000; 0: none.
+    /// A new connection prepares so many of those that are used most before it is lent, in half a second at most: what takes
+    /// longer, behind a lock for example, is left out. Not with `reset_mode::discard_all`. 0 to 1,000; 0: none.
     std::size_t warm_statements = 32;
     /// After so long, a tenth more or less, a statement is prepared anew, so that its plan follows its tables' statistics.
     /// It is looked at with each 64th use. 0: it lives as long as its connection.

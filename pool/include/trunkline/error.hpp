@@ -44,6 +44,7 @@ enum class pool_errc {
     no_such_column,         ///< the result has no column of that name or number
     value_out_of_range,     ///< the value does not fit the C++ type asked for
     invalid_value,          ///< a parameter's value is none of its type (30 February); nothing was sent
+    no_such_row,            ///< the result has no row of that number
     pipeline_aborted,       ///< an earlier statement of its atomic pipeline failed: this one did not run
 };
 

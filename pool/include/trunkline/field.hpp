@@ -4,6 +4,8 @@
 #include <trunkline/error.hpp>
 #include <trunkline/value_types.hpp>
 
+#include <boost/type_index.hpp>
+
 #include <bit>
 #include <chrono>
 #include <concepts>
@@ -47,8 +49,11 @@ public:
     [[nodiscard]] std::string_view statement() const noexcept { return statement_; }
     /// A part of this value, of its own type, which errors show as of this column.
     [[nodiscard]] field element(std::uint32_t type, std::optional<std::span<const std::byte>> value) const noexcept {
-        return {column_, type, value, statement_};
+        field part{column_, type, value, statement_};
+        part.element_ = true;
+        return part;
     }
+    [[nodiscard]] bool is_element() const noexcept { return element_; }
 
 private:
     friend class detail::row_reader;
@@ -57,6 +62,7 @@ private:
     const char* statement_;
     std::uint32_t type_;
     bool null_;
+    bool element_ = false;
 };
 
 /// How a column becomes a C++ value: specialise it with `static T decode(const field&)`, which throws `error` if the
@@ -65,7 +71,7 @@ template <typename T>
 struct field_traits;
 
 namespace detail {
-[[noreturn]] void throw_unexpected_null(const field& from);
+[[noreturn]] void throw_unexpected_null(const field& from, const std::string& wanted);
 bool decode_bool(const field& from);
 std::int64_t decode_integer(const field& from, std::int64_t lowest, std::int64_t highest);
 float decode_float(const field& from);
@@ -90,10 +96,8 @@ Duration checked_time(const field& from, std::chrono::microseconds value) {
         static_assert(
             std::ratio_less_equal_v<typename Duration::period, std::micro>,
             "PostgreSQL's times have microseconds, which this type would lose: ask for microseconds, and round them");
-        using std::chrono::ceil;
-        using std::chrono::floor;
-        if (value < ceil<std::chrono::microseconds>(Duration::min()) ||
-            value > floor<std::chrono::microseconds>(Duration::max())) {
+        using wide = std::chrono::duration<long double, typename Duration::period>;
+        if (wide{value} < wide{Duration::min()} || wide{value} > wide{Duration::max()}) {
             throw_time_out_of_range(from);
         }
     }
@@ -147,7 +151,7 @@ struct field_traits<bool> {
 };
 /// Any integer of up to 63 bits, from int2, int4, int8 or oid; `value_out_of_range` if it does not fit.
 template <std::integral T>
-requires(std::signed_integral<T> || sizeof(T) < 8) struct field_traits<T> {
+requires(sizeof(T) <= 8 && (std::signed_integral<T> || sizeof(T) < 8)) struct field_traits<T> {
     static T decode(const field& from) {
         if constexpr (std::signed_integral<T> && sizeof(T) == 4) {
             if (const auto quick = detail::quick_number<std::uint32_t>(from, detail::oid::int4)) {
@@ -196,7 +200,8 @@ struct field_traits<std::vector<std::byte>> {
         return {bytes.begin(), bytes.end()};
     }
 };
-/// timestamptz or timestamp (taken as UTC). The infinities are `value_out_of_range`.
+/// timestamptz; also timestamp, taken as UTC whatever the session's time zone: `local_time` makes no such guess. The
+/// infinities are `value_out_of_range`.
 template <typename Duration>
 requires(!std::same_as<Duration, std::chrono::days>) struct field_traits<std::chrono::sys_time<Duration>> {
     static std::chrono::sys_time<Duration> decode(const field& from) {
@@ -246,7 +251,7 @@ T decode_value(const field& value) {
         return value.is_null() ? T{} : T{field_traits<typename T::value_type>::decode(value)};
     } else {
         if (value.is_null()) {
-            throw_unexpected_null(value);
+            throw_unexpected_null(value, boost::typeindex::type_id<T>().pretty_name());
         }
         return field_traits<T>::decode(value);
     }

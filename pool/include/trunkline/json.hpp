@@ -10,23 +10,41 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <string_view>
 
 /// `boost::json::value` as PostgreSQL's jsonb, and from json and jsonb. A program that includes this links Boost.JSON.
 namespace trunkline {
 
 namespace detail {
 
-/// JSON, and PostgreSQL's numbers in it, know neither infinities nor NaN; Boost.JSON has them.
-inline bool is_finite(const boost::json::value& all) noexcept {
+/// Whether a test holds of all strings (keys too) and numbers in there.
+template <typename Test>
+bool holds_of_all(const boost::json::value& all, Test test) {
     if (const auto* const list = all.if_array()) {
-        return std::all_of(list->begin(), list->end(), [](const auto& one) { return is_finite(one); });
+        return std::all_of(list->begin(), list->end(), [&](const auto& one) { return holds_of_all(one, test); });
     }
     if (const auto* const object = all.if_object()) {
-        return std::all_of(object->begin(), object->end(), [](const auto& one) { return is_finite(one.value()); });
+        return std::all_of(object->begin(), object->end(), [&](const auto& one) {
+            return test(std::string_view{one.key().data(), one.key().size()}) && holds_of_all(one.value(), test);
+        });
+    }
+    if (const auto* const text = all.if_string()) {
+        return test(std::string_view{text->data(), text->size()});
     }
     const auto* const number = all.if_double();
-    return number == nullptr || std::isfinite(*number);
+    return number == nullptr || test(*number);
 }
+
+/// JSON, and PostgreSQL's numbers in it, know neither infinities nor NaN; Boost.JSON has them.
+struct has_finite_numbers {
+    bool operator()(double number) const noexcept { return std::isfinite(number); }
+    bool operator()(std::string_view) const noexcept { return true; }
+};
+/// PostgreSQL's jsonb has no text with a NUL.
+struct has_no_nul {
+    bool operator()(double) const noexcept { return true; }
+    bool operator()(std::string_view text) const noexcept { return text.find('\0') == std::string_view::npos; }
+};
 
 /// 1,000 levels deep at most. Doubles as they were sent, where Boost.JSON can: before Boost 1.83 the last bit may differ.
 template <typename Options = boost::json::parse_options>
@@ -41,13 +59,17 @@ Options json_options() noexcept {
 
 }  // namespace detail
 
-/// jsonb; a column of type json takes it too. Infinities and NaN are an `error` (`invalid_value`).
+/// jsonb; a column of type json takes it too. Infinities and NaN are an `error` (`invalid_value`), and so is text with a NUL
+/// (`invalid_text`).
 template <>
 struct parameter_traits<boost::json::value> {
     static constexpr std::uint32_t oid = detail::oid::jsonb;
     static void encode(parameters& to, const boost::json::value& value) {
-        if (!detail::is_finite(value)) {
+        if (!detail::holds_of_all(value, detail::has_finite_numbers{})) {
             throw error{pool_errc::invalid_value, to.next_name() + " is JSON with a number that is NaN or infinite"};
+        }
+        if (!detail::holds_of_all(value, detail::has_no_nul{})) {
+            throw error{pool_errc::invalid_text, to.next_name() + " is JSON with a NUL in a text"};
         }
         const std::string text = '\1' + boost::json::serialize(value);  // behind the format's version
         to.add_binary(oid, std::as_bytes(std::span{text.data(), text.size()}));
@@ -64,7 +86,7 @@ struct field_traits<boost::json::value> {
         if (wrong) {
             detail::throw_no_json(from, wrong.message());
         }
-        if (!detail::is_finite(value)) {
+        if (!detail::holds_of_all(value, detail::has_finite_numbers{})) {
             detail::throw_number_out_of_range(from);
         }
         return value;

@@ -6,6 +6,7 @@
 
 #include <boost/container/small_vector.hpp>
 
+#include <algorithm>
 #include <bit>
 #include <chrono>
 #include <cmath>
@@ -66,8 +67,8 @@ public:
         return *this;
     }
 
-    /// NULL, of a type that the server infers.
-    void add_null();
+    /// NULL, of the type with that OID. 0: the server infers it.
+    void add_null(std::uint32_t type = 0);
     /// Text that the server reads as the type it infers: `'2024-01-01'` fits a date.
     void add_text(std::string_view text);
     /// Bytes in the binary format of the type with that OID.
@@ -109,6 +110,11 @@ void add_big_endian(parameters& to, std::uint32_t type, Unsigned value) {
 
 }  // namespace detail
 
+namespace detail {
+/// Throws `error` (`invalid_value`) if it is null.
+std::string_view checked_text(const parameters& to, const char* text);
+}  // namespace detail
+
 template <>
 struct parameter_traits<bool> {
     static constexpr std::uint32_t oid = detail::oid::boolean;
@@ -122,7 +128,7 @@ struct parameter_traits<bool> {
 /// convert it, so that the range is your decision.
 template <std::integral T>
 requires(!std::same_as<T, bool> && !std::same_as<T, char> && !std::same_as<T, wchar_t> && !std::same_as<T, char8_t> &&
-         !std::same_as<T, char16_t> && !std::same_as<T, char32_t> &&
+         !std::same_as<T, char16_t> && !std::same_as<T, char32_t> && sizeof(T) <= 8 &&
          (std::signed_integral<T> || sizeof(T) < 8)) struct parameter_traits<T> {
     static constexpr std::size_t bytes = std::signed_integral<T> ? sizeof(T) : 2 * sizeof(T);
     static constexpr std::uint32_t oid = bytes <= 2   ? detail::oid::int2
@@ -155,13 +161,22 @@ struct parameter_traits<double> {
     }
 };
 
-/// Text: `std::string`, `std::string_view`, literals.
+/// Text: `std::string`, `std::string_view`, literals, and arrays of char up to their NUL. A `const char*` that is null is an
+/// `error` (`invalid_value`): NULL is `nullptr`.
 template <typename T>
 requires std::convertible_to<const T&, std::string_view>
 struct parameter_traits<T> {
     static constexpr std::uint32_t oid =
         detail::oid::text;  // of an array's elements; alone it is what the server infers
-    static void encode(parameters& to, std::string_view text) { to.add_text(text); }
+    static void encode(parameters& to, const T& text) {
+        if constexpr (std::is_array_v<T>) {
+            to.add_text(std::string_view{text, std::find(text, text + std::extent_v<T>, '\0')});
+        } else if constexpr (std::is_pointer_v<T>) {
+            to.add_text(detail::checked_text(to, text));
+        } else {
+            to.add_text(text);
+        }
+    }
 };
 
 /// Bytes: bytea.
@@ -182,13 +197,30 @@ struct parameter_traits<std::nullopt_t> {
     static void encode(parameters& to, std::nullopt_t) { to.add_null(); }
 };
 
+namespace detail {
+
+/// What a value of that type says of its type; text says nothing.
+template <typename T>
+constexpr std::uint32_t null_oid() noexcept {
+    if constexpr (std::convertible_to<const T&, std::string_view>) {
+        return 0;
+    } else if constexpr (requires { parameter_traits<T>::oid; }) {
+        return parameter_traits<T>::oid;
+    } else {
+        return 0;
+    }
+}
+
+}  // namespace detail
+
+/// A value, or NULL of the same type.
 template <parameter T>
 struct parameter_traits<std::optional<T>> {
     static void encode(parameters& to, const std::optional<T>& value) {
         if (value) {
             parameter_traits<T>::encode(to, *value);
         } else {
-            to.add_null();
+            to.add_null(detail::null_oid<T>());
         }
     }
 };
@@ -207,7 +239,7 @@ void add_timestamp(parameters& to, std::uint32_t type, std::optional<std::chrono
 void add_date(parameters& to, std::chrono::sys_days day);
 void add_duration(parameters& to, std::optional<std::chrono::microseconds> value);
 
-/// A duration, rounded down to microseconds; nothing if they cannot hold it, or if it is NaN.
+/// A duration, rounded down to microseconds, or, if it has a fraction, to the nearest; nothing if they cannot hold it, or if it is NaN.
 template <typename Rep, typename Period>
 std::optional<std::chrono::microseconds> microseconds_of(const std::chrono::duration<Rep, Period>& from) {
     using std::chrono::microseconds;
@@ -218,7 +250,9 @@ std::optional<std::chrono::microseconds> microseconds_of(const std::chrono::dura
     if (!(estimate >= -end && estimate < end)) {
         return std::nullopt;
     }
-    if constexpr (std::chrono::treat_as_floating_point_v<Rep> || (factor::num != 1 && factor::den != 1)) {
+    if constexpr (std::chrono::treat_as_floating_point_v<Rep>) {
+        return microseconds{static_cast<microseconds::rep>(std::round(estimate))};
+    } else if constexpr (factor::num != 1 && factor::den != 1) {
         return microseconds{static_cast<microseconds::rep>(std::floor(estimate))};
     } else {
         return std::chrono::floor<microseconds>(from);
@@ -278,92 +312,6 @@ struct parameter_traits<interval> {
 
 namespace detail {
 
-/// What an array is put together from.
-class array_builder {
-public:
-    /// `to`: whose next parameter it becomes.
-    explicit array_builder(const parameters& to) noexcept { elements_.elements_of_ = to.size() + 1; }
-
-    /// Takes the elements, the last dimension's first.
-    [[nodiscard]] parameters& elements() noexcept { return elements_; }
-    /// The next dimension: outermost first; the same each time that it is given.
-    void set_dimension(std::size_t depth, std::size_t size);
-    /// `element_type`: 0 if only the elements tell. Throws `error`: `invalid_value` if they differ in type, or there are more
-    /// than six dimensions; `invalid_text` if one is text that holds a NUL byte.
-    void add_to(parameters& to, std::uint32_t element_type) const;
-
-private:
-    [[nodiscard]] std::string name() const;
-    [[nodiscard]] std::uint32_t type_of_elements() const;
-    [[nodiscard]] std::string nulls(std::size_t depth) const;
-    void append_elements(std::vector<std::byte>& to) const;
-
-    parameters elements_;
-    boost::container::small_vector<std::size_t, 2> sizes_;
-};
-
-template <typename T>
-struct array_element {
-    using type = T;
-    static constexpr std::size_t depth = 0;
-};
-template <typename T>
-requires(!std::same_as<T, std::byte>) struct array_element<std::vector<T>> {
-    using type = typename array_element<T>::type;
-    static constexpr std::size_t depth = 1 + array_element<T>::depth;
-};
-
-template <typename T>
-struct without_optional {
-    using type = T;
-};
-template <typename T>
-struct without_optional<std::optional<T>> {
-    using type = T;
-};
-
-/// As far as it is known without an element.
-template <typename T>
-constexpr std::uint32_t element_oid() noexcept {
-    using traits = parameter_traits<typename without_optional<T>::type>;
-    if constexpr (requires { traits::oid; }) {
-        return traits::oid;
-    } else {
-        return 0;
-    }
-}
-
-template <typename T>
-void collect_elements(array_builder& into, const T& value, std::size_t depth) {
-    if constexpr (array_element<T>::depth > 0) {
-        into.set_dimension(depth, value.size());
-        for (auto&& inner : value) {
-            collect_elements<typename T::value_type>(into, inner, depth + 1);
-        }
-    } else {
-        into.elements().add(value);
-    }
-}
-
-}  // namespace detail
-
-/// An array, of one dimension or, as vectors of vectors of the same length, of more. `std::optional` elements may be NULL.
-/// Throws `error` (`invalid_value`) if the inner vectors differ in length.
-template <typename T>
-requires(!std::same_as<T, std::byte> &&
-         parameter<typename detail::array_element<T>::type>) struct parameter_traits<std::vector<T>> {
-    static void encode(parameters& to, const std::vector<T>& value) {
-        using element = typename detail::array_element<T>::type;
-        static_assert(detail::array_element<typename detail::without_optional<element>::type>::depth == 0,
-                      "PostgreSQL has no NULL in the place of an array's row: std::optional goes around the elements");
-        detail::array_builder all{to};
-        detail::collect_elements(all, value, 0);
-        all.add_to(to, detail::element_oid<element>());
-    }
-};
-
-namespace detail {
-
 /// Puts a call's arguments together, and refuses what cannot be one in words.
 template <typename... Args>
 parameters collect(const std::remove_cvref_t<Args>&... args) {
@@ -380,3 +328,5 @@ parameters collect(const std::remove_cvref_t<Args>&... args) {
 }  // namespace detail
 
 }  // namespace trunkline
+
+#include <trunkline/detail/array_parameters.hpp>

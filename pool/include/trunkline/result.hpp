@@ -23,7 +23,8 @@ class typed_rows;
 /// One row of a result. Valid as long as its result.
 class row {
 public:
-    /// The value of a column, by number (from 0) or name. Throws `error`: `no_such_column`, `unexpected_null`,
+    /// The value of a column, by number (from 0) or name; of several columns of one name the first. Throws `error`:
+    /// `no_such_row`, `no_such_column`, `unexpected_null`,
     /// `wrong_type`, `value_out_of_range`, each with the column's name and type. `std::string_view` and
     /// `std::span<const std::byte>` point into the result.
     template <typename T>
@@ -69,7 +70,8 @@ public:
     /// Rows.
     [[nodiscard]] std::size_t size() const noexcept;
     [[nodiscard]] bool empty() const noexcept { return size() == 0; }
-    /// One row, `i < size()`. Checked by an assertion.
+    /// One row. Where there is none, each of its values throws `error` (`no_such_row`). It points into this result: give
+    /// the result a name first.
     [[nodiscard]] row operator[](std::size_t i) const noexcept;
     [[nodiscard]] std::size_t columns() const noexcept;
     /// Throws `error` (`no_such_column`).

@@ -49,7 +49,7 @@ struct pool_counts {
     std::uint64_t checks = 0;             ///< connections asked for a sign of life, or the program's hook, for a caller
     std::uint64_t keepalives = 0;         ///< connections asked for a sign of life though nobody wanted one
     std::uint64_t invalid = 0;            ///< closed because they gave none, or the hook refused them
-    std::uint64_t unprepared = 0;         ///< new connections closed because they could not be prepared (`on_connect`)
+    std::uint64_t unprepared = 0;         ///< new connections closed because their preparation failed (`on_connect`)
     std::uint64_t worn = 0;               ///< closed because they were lent `lifetime.max_uses` times
     std::uint64_t expired = 0;            ///< leases ended at `lease.timeout`
     std::uint64_t detached = 0;           ///< connections that left with their lease

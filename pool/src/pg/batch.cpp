@@ -14,7 +14,7 @@ namespace {
 bool take(operation& whole, PGresult* got) {
     batch& into = *whole.pieces;
     operation& piece = into.pieces[into.answered];
-    result taken{got, PQnfields(got) > 0 ? piece.sql : std::string_view{}};
+    result taken{got, piece.sql};
     into.heard = true;
     switch (PQresultStatus(got)) {
     case PGRES_TUPLES_OK:

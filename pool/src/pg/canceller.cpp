@@ -87,8 +87,8 @@ void work(request_queue& queue) noexcept {
             queue.waiting.pop_front();
             lock.unlock();
             const bool ended = !next.is_stale() && send(next.target.get());
-            if (const auto told = next.told.lock(); told && ended) {
-                told->on_request_ended();
+            if (const auto told = next.told.lock()) {
+                told->on_request_ended(ended);
             }
         }
         lock.lock();

@@ -9,9 +9,9 @@ namespace trunkline::pg {
 /// Who wants to know that a request has ended.
 class cancel_observer {
 public:
-    /// On the helper thread, once: the connection of the request is closed, so if the server took it, its signal has been
-    /// sent. Without an answer (a black hole) it may come late or never.
-    virtual void on_request_ended() noexcept = 0;
+    /// On the helper thread, once. `certain`: the connection of the request is closed, so if the server took it, its
+    /// signal has been sent. Else the request was dropped, or nobody knows. In a black hole it may come late or never.
+    virtual void on_request_ended(bool certain) noexcept = 0;
 
 protected:
     ~cancel_observer() = default;

@@ -7,6 +7,10 @@
 #include <boost/uuid/uuid.hpp>
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
+#include <new>
+#include <utility>
 
 namespace trunkline::pg {
 
@@ -40,7 +44,7 @@ std::shared_ptr<known_statement> make(std::size_t hash, std::string_view sql,
     made->hash = hash;
     made->name = name_of(sql, values);
     made->preparable = is_preparable(sql);
-    made->forgets = may_forget_prepared(sql);
+    made->forgets = forgets_prepared(sql);
     return made;
 }
 
@@ -72,9 +76,14 @@ std::shared_ptr<known_statement> known_statements::meet(std::size_t hash, std::s
         by_use_.splice(by_use_.begin(), by_use_, at);
         return *at;
     }
-    by_use_.push_front(make(hash, sql, values));
+    insert(make(hash, sql, values));
+    return by_use_.front();
+}
+
+void known_statements::insert(std::shared_ptr<known_statement> what) {
+    by_use_.push_front(std::move(what));
     try {
-        by_hash_.emplace(hash, by_use_.begin());
+        by_hash_.emplace(by_use_.front()->hash, by_use_.begin());
     } catch (...) {
         by_use_.pop_front();
         throw;
@@ -83,7 +92,6 @@ std::shared_ptr<known_statement> known_statements::meet(std::size_t hash, std::s
         by_hash_.erase(by_use_.back()->hash);
         by_use_.pop_back();
     }
-    return by_use_.front();
 }
 
 std::vector<std::shared_ptr<known_statement>> known_statements::most_used(std::size_t count,
@@ -92,7 +100,8 @@ std::vector<std::shared_ptr<known_statement>> known_statements::most_used(std::s
     {
         const std::lock_guard lock{mutex_};
         std::ranges::copy_if(by_use_, std::back_inserter(all), [least](const auto& one) {
-            return one->preparable && one->uses.load(std::memory_order_relaxed) >= least;
+            return one->preparable && !one->unfit_to_warm.load(std::memory_order_relaxed) &&
+                   one->uses.load(std::memory_order_relaxed) >= least;
         });
     }
     // Read once: they change while the list is sorted.
@@ -109,9 +118,18 @@ std::vector<std::shared_ptr<known_statement>> known_statements::most_used(std::s
     return chosen;
 }
 
-void known_statements::touch(const known_statement& what) noexcept {
+void known_statements::note_uses(const std::shared_ptr<known_statement>& what, std::uint64_t uses) noexcept {
     const std::lock_guard lock{mutex_};
-    if (const auto found = by_hash_.find(what.hash); found != by_hash_.end() && found->second->get() == &what) {
+    const auto found = by_hash_.find(what->hash);
+    if (found == by_hash_.end()) {
+        what->uses.fetch_add(uses, std::memory_order_relaxed);
+        try {
+            insert(what);
+        } catch (const std::bad_alloc&) {
+            // Then the next who use it make it known.
+        }
+    } else if ((*found->second)->sql == what->sql) {  // this one, or one that was met while this was forgotten
+        (*found->second)->uses.fetch_add(uses, std::memory_order_relaxed);
         by_use_.splice(by_use_.begin(), by_use_, found->second);
     }
 }

@@ -21,9 +21,10 @@ struct known_statement {
     std::string sql;
     std::vector<std::uint32_t> types;  ///< of its parameters; 0: the server infers it
     std::size_t hash;                  ///< of both
-    std::string name;  ///< what it is prepared as, the same in each session: `p_` and 128 bits of a hash
+    std::string name;  ///< what it is prepared as, the same in each session: `p_` and a hash of 122 bits
     bool preparable;   ///< it reads or writes rows; others gain nothing
-    bool forgets;      ///< it may drop what its session has prepared
+    bool forgets;      ///< it drops all that its session has prepared
+    std::atomic<bool> unfit_to_warm{false};  ///< a new session could not prepare it
     std::atomic<std::uint64_t> uses{0};
 
     [[nodiscard]] bool is(std::string_view text, std::span<const parameters::entry> values) const noexcept;
@@ -43,12 +44,14 @@ public:
                                                         std::span<const parameters::entry> values);
     /// Those that were used most often, and `least` times at least, `count` at most.
     [[nodiscard]] std::vector<std::shared_ptr<known_statement>> most_used(std::size_t count, std::uint64_t least) const;
-    /// It is in use: not to be forgotten soon.
-    void touch(const known_statement& what) noexcept;
+    /// It was used so often, and is not to be forgotten soon; one that was is known again.
+    void note_uses(const std::shared_ptr<known_statement>& what, std::uint64_t uses) noexcept;
 
 private:
     static constexpr std::size_t most = 1'024;
     using order = std::list<std::shared_ptr<known_statement>>;
+
+    void insert(std::shared_ptr<known_statement> what);
 
     mutable std::mutex mutex_;
     order by_use_;  // the latest first

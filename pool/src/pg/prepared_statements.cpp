@@ -77,7 +77,10 @@ prepared_statements::choice prepared_statements::prepare(order::iterator at, boo
 }
 
 void prepared_statements::add(std::shared_ptr<known_statement> what, const prepare_limits& by) {
-    if (by_hash_.contains(what->hash) || prepared_.size() >= by.max_statements) {
+    if (const auto found = by_hash_.find(what->hash); found != by_hash_.end()) {
+        if (found->second->what->sql == what->sql) {
+            take_in(found->second, by);
+        }
         return;
     }
     seen_.push_front({.what = std::move(what)});
@@ -95,8 +98,7 @@ void prepared_statements::note_use(entry& one, known_statements& pool) noexcept 
     if (++one.uses < lot) {
         return;
     }
-    one.what->uses.fetch_add(std::exchange(one.uses, 0), std::memory_order_relaxed);
-    pool.touch(*one.what);
+    pool.note_uses(one.what, std::exchange(one.uses, 0));
     one.is_stale =
         one.is_stale || (one.expires != time_point::max() && std::chrono::steady_clock::now() >= one.expires);
 }
@@ -107,6 +109,11 @@ void prepared_statements::take_in(order::iterator at, const prepare_limits& by) 
     if (!std::exchange(at->is_prepared, true)) {
         prepared_.splice(prepared_.begin(), seen_, at);
     }
+}
+
+bool prepared_statements::has(const known_statement& what) const noexcept {
+    const auto found = by_hash_.find(what.hash);
+    return found != by_hash_.end() && found->second->is_prepared && found->second->what->sql == what.sql;
 }
 
 void prepared_statements::forget(const known_statement& what) noexcept {
@@ -123,6 +130,12 @@ void prepared_statements::doubt(const known_statement& what) noexcept {
     const auto found = by_hash_.find(what.hash);
     if (found != by_hash_.end() && found->second->what.get() == &what) {
         found->second->is_stale = found->second->is_prepared;
+    }
+}
+
+void prepared_statements::doubt_all() noexcept {
+    for (auto& one : prepared_) {
+        one.is_stale = true;
     }
 }
 

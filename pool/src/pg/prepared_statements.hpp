@@ -40,8 +40,9 @@ public:
     /// about is to be told. Throws `std::bad_alloc`, before anything has changed.
     [[nodiscard]] choice choose(std::string_view sql, std::span<const parameters::entry> values, bool at_rest,
                                 const prepare_limits& by, known_statements& pool);
-    /// It was prepared without having been chosen.
+    /// The server has it, without its having been chosen.
     void add(std::shared_ptr<known_statement> what, const prepare_limits& by);
+    [[nodiscard]] bool has(const known_statement& what) const noexcept;
 
     /// The server has not prepared it, or has it no more.
     void forget(const known_statement& what) noexcept;
@@ -49,6 +50,8 @@ public:
     void doubt(const known_statement& what) noexcept;
     /// The server has forgotten them all.
     void clear() noexcept;
+    /// It is not known which of them the server has.
+    void doubt_all() noexcept;
 
     [[nodiscard]] std::size_t size() const noexcept { return prepared_.size(); }
 
@@ -63,7 +66,7 @@ private:
     using order = std::list<entry>;
 
     choice prepare(order::iterator at, bool at_rest, const prepare_limits& by);
-    void note_use(entry& one, known_statements& pool) noexcept;
+    static void note_use(entry& one, known_statements& pool) noexcept;
     void take_in(order::iterator at, const prepare_limits& by);
 
     static constexpr std::size_t most_seen = 128;  // that are not prepared

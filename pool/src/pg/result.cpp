@@ -3,7 +3,6 @@
 #include <libpq-fe.h>
 
 #include <algorithm>
-#include <cassert>
 #include <charconv>
 
 namespace trunkline {
@@ -64,10 +63,7 @@ void result::clear::operator()(pg_result* data) const noexcept { PQclear(data); 
 
 std::size_t result::size() const noexcept { return static_cast<std::size_t>(PQntuples(data_.get())); }
 
-row result::operator[](std::size_t i) const noexcept {
-    assert(i < size());
-    return {data_.get(), statement_, static_cast<int>(i)};
-}
+row result::operator[](std::size_t i) const noexcept { return {data_.get(), statement_, static_cast<int>(i)}; }
 
 std::size_t result::columns() const noexcept { return static_cast<std::size_t>(PQnfields(data_.get())); }
 
@@ -92,6 +88,11 @@ std::size_t row::size() const noexcept { return static_cast<std::size_t>(PQnfiel
 field row::operator[](std::size_t column) const {
     if (column >= size()) {
         no_such_column(column, data_, statement_);
+    }
+    if (number_ >= PQntuples(data_)) {
+        throw error{pool_errc::no_such_row, "row " + std::to_string(number_) +
+                                                " was asked for, counted from 0; the result has " +
+                                                std::to_string(PQntuples(data_)) + of_statement(statement_)};
     }
     const int number = static_cast<int>(column);
     std::optional<std::span<const std::byte>> value;

@@ -192,7 +192,7 @@ void session::link::on_answered(unit what, news& told) {
         }
         break;
     case unit::preamble: armed_.certain = armed_.certain && !failed; break;
-    case unit::closing: break;  // the server may have had it no more
+    case unit::closing: settle_closing(failed); break;
     case unit::absorb: unrest_.absorbed = true; break;
     case unit::rollback: unrest_.rolled_back = true; break;
     }
@@ -284,7 +284,9 @@ void session::link::stop_again_later() {
     timer_ = std::make_unique<boost::asio::steady_timer>(executor_, last_pause_);
     timer_->async_wait([self = shared_from_this()](const error_code& stopped) {
         const std::lock_guard lock{self->mutex_};
-        if (!stopped && self->last_target_) {
+        const auto statements = self->policy_->statements.load(std::memory_order_relaxed);
+        const bool may = may_ask_to_stop(self->policy_->cancels.load(std::memory_order_relaxed), statements);
+        if (!stopped && may && self->last_target_) {
             self->request_last_stop();
         }
     });

@@ -85,8 +85,8 @@ session::link::link(boost::asio::any_io_executor executor, connection_handle con
       connection_{std::move(connection)},
       socket_{socket::open(executor_, PQsocket(connection_.get()))} {
     PQsetNoticeReceiver(connection_.get(), &link::on_notice, this);
-    if (is_poolers(backend_pid_)) {
-        policy_->behind_pooler.store(true, std::memory_order_relaxed);
+    if (is_poolers(backend_pid_) && !policy_->behind_pooler.exchange(true)) {
+        log_pooler();
     }
 }
 
@@ -331,6 +331,17 @@ void session::link::tell_later(news told) noexcept {
         }
     } catch (const std::bad_alloc&) {
         // The letter is gone, and its operations with it: dropped.
+    }
+}
+
+void session::link::log_pooler() const noexcept {
+    if (!to_.log) {
+        return;
+    }
+    try {
+        to_.log({log_level::info, to_.pool, "a pooler stands in front of the server: statements are not prepared"});
+    } catch (...) {
+        // A log that fails must not end a session.
     }
 }
 

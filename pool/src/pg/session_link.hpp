@@ -52,7 +52,7 @@ public:
 
     void on_ready(direction which, std::shared_ptr<socket_owner> self) override;
     void on_abandoned() noexcept override;
-    void on_request_ended() noexcept override;
+    void on_request_ended(bool certain) noexcept override;
 
 private:
     using clock = std::chrono::steady_clock;
@@ -98,9 +98,9 @@ private:
     [[nodiscard]] bool leaves_state(std::string_view sql) noexcept;
     [[nodiscard]] bool note_footprint(const operation& what) noexcept;
     void count_statement() noexcept;
-    void limit_operation(std::chrono::milliseconds timeout);
+    void limit_operation(std::chrono::milliseconds timeout, bool is_pools);
     [[nodiscard]] prepared_statements::choice plan(operation& what);
-    [[nodiscard]] bool send_closing(const known_statement* what);
+    [[nodiscard]] bool send_closing(std::shared_ptr<known_statement> what);
     [[nodiscard]] bool send_warming(operation& what);
     void flush(news& told);
 
@@ -115,8 +115,9 @@ private:
     void note_read_only() noexcept;
     void settle_state() noexcept;
     [[nodiscard]] bool settle_plan(operation& ended, news& told);
-    void settle_warming(operation& ended);
-    void give_up_plan(const operation& what) noexcept;
+    [[nodiscard]] bool settle_warming(operation& ended, news& told);
+    void settle_closing(const error_code& failed);
+    void give_up_plan(const operation& what);
     void settle_batch(batch& ended);
     [[nodiscard]] bool give_up_batch() noexcept;
 
@@ -168,6 +169,7 @@ private:
     void tell(news& told);
     void tell_later(news told) noexcept;
     void log_notice(const diagnostics& notice) const noexcept;
+    void log_pooler() const noexcept;
 
     static constexpr clock::rep unused = 0;
     static constexpr std::uint64_t lot = 64;      // in which statements are counted
@@ -211,6 +213,7 @@ private:
     known_statement* planned_ = nullptr;  // of the statement that runs
     bool repeated_ = false;               // it is prepared for the second time
     std::vector<std::shared_ptr<known_statement>> warming_;
+    std::shared_ptr<known_statement> closing_statement_;
     bool writing_ = false;  // a wait for writing is under way
     bool closing_ = false;
     bool copying_ = false;     // the statement is a COPY, being ended

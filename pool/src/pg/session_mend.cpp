@@ -88,8 +88,11 @@ void session::link::ask_to_stop(news& told) {
     unrest_.request_open = true;
 }
 
-void session::link::on_request_ended() noexcept {
+void session::link::on_request_ended(bool certain) noexcept {
     const std::lock_guard lock{mutex_};
+    if (!certain && !last_target_) {
+        return;  // a signal may still come: until the session's own time is over it runs nothing else
+    }
     // Under the lock: while it is held the execution context cannot be destroyed, because its destructor comes to
     // `on_abandoned` first. Without a socket nothing waits for this any more.
     if (abandoned_ || !(connection_ || last_target_) || !socket_->is_open() || forked_since(born_)) {
@@ -210,7 +213,8 @@ void session::link::on_due(clock::time_point now, news& told) {
         go_on(told);
     }
     if (connection_ && deadline_ <= now) {
-        policy_->timeouts.fetch_add(1, std::memory_order_relaxed);
+        const operation* const late = current_ != nullptr ? current_ : parked_;
+        policy_->timeouts.fetch_add(late != nullptr && late->is_pools ? 0 : 1, std::memory_order_relaxed);
         give_up(pool_errc::query_timeout, told);
     }
     if (connection_) {

@@ -68,7 +68,9 @@ struct session_policy {
     [[nodiscard]] std::vector<std::shared_ptr<known_statement>> statements_to_warm() const {
         const auto by = preparing();
         const auto most = std::min(prepare_early.load(std::memory_order_relaxed), by.max_statements);
-        if (by.after_uses == 0 || most == 0) {
+        // DISCARD ALL would drop them before they are used.
+        const bool drops = reset.load(std::memory_order_relaxed) == reset_mode::discard_all;
+        if (by.after_uses == 0 || most == 0 || drops) {
             return {};
         }
         return known.most_used(most, by.after_uses);

@@ -36,7 +36,11 @@ prepared_statements::choice session::link::plan(operation& what) {
     const auto by = policy_->preparing();
     // Behind a reset the session is outside any transaction.
     const auto status = expected_.empty() ? PQtransactionStatus(connection_.get()) : PQTRANS_IDLE;
-    if (by.after_uses == 0 || what.warms || what.pieces != nullptr || what.sql.empty() || status == PQTRANS_INERROR) {
+    if (by.after_uses == 0 && prepared_.size() > 0) {
+        prepared_.doubt_all();  // what runs until it is on again is not looked at
+    }
+    const bool whole = !what.is_pools && what.pieces == nullptr && !what.sql.empty();
+    if (by.after_uses == 0 || !whole || status == PQTRANS_INERROR) {
         return {};
     }
     auto chosen = prepared_.choose(what.sql, entries_of(what), status == PQTRANS_IDLE, by, policy_->known);
@@ -52,21 +56,33 @@ prepared_statements::choice session::link::plan(operation& what) {
 }
 
 /// With a Sync of its own: should the server not have it any more, that concerns nobody. `what` may be null.
-bool session::link::send_closing(const known_statement* what) {
+bool session::link::send_closing(std::shared_ptr<known_statement> what) {
     if (what == nullptr) {
         return true;
     }
     policy_->prepares_closed.fetch_add(1, std::memory_order_relaxed);
     expected_.push_back(unit::closing);
-    return send_close(connection_.get(), what->name.c_str()) && PQpipelineSync(connection_.get()) == 1;
+    closing_statement_ = std::move(what);
+    return send_close(connection_.get(), closing_statement_->name.c_str()) && PQpipelineSync(connection_.get()) == 1;
 }
 
-/// If `what` is to warm the session: prepares what the pool uses most, in front of it.
+/// A statement that the server has still is closed another time.
+void session::link::settle_closing(const error_code& failed) {
+    const auto what = std::move(closing_statement_);
+    if (what && failed && failed != sqlstate::invalid_sql_statement_name && !prepared_.has(*what)) {
+        prepared_.add(what, policy_->preparing());
+        prepared_.doubt(*what);
+    }
+}
+
+/// If `what` is to warm the session: prepares what the pool uses most, in front of it. With one Sync for all, so that a
+/// single request ends it should it wait for a lock.
 bool session::link::send_warming(operation& what) {
     if (!what.warms) {
         return true;
     }
     warming_ = policy_->statements_to_warm();
+    std::erase_if(warming_, [&](const auto& one) { return prepared_.has(*one); });
     what.preparing = warming_.size();
     return std::ranges::all_of(warming_, [&](const auto& one) {
         return PQsendPrepare(connection_.get(), one->name.c_str(), one->sql.c_str(),
@@ -77,8 +93,7 @@ bool session::link::send_warming(operation& what) {
 /// What has become of a statement's preparation. True: it is prepared and sent once more.
 bool session::link::settle_plan(operation& ended, news& told) {
     if (ended.warms) {
-        settle_warming(ended);
-        return false;
+        return settle_warming(ended, told);
     }
     known_statement* const what = std::exchange(planned_, nullptr);
     if (what == nullptr) {
@@ -109,29 +124,42 @@ bool session::link::settle_plan(operation& ended, news& told) {
     return true;
 }
 
-/// What could not be prepared keeps nobody waiting: those that use it will hear of it.
-void session::link::settle_warming(operation& ended) {
+/// What could not be prepared keeps nobody waiting: those that use it will hear of it. True: the others are sent again.
+bool session::link::settle_warming(operation& ended, news& told) {
     const auto by = policy_->preparing();
     const auto done = warming_.size() - std::min(ended.preparing, warming_.size());
     for (std::size_t i = 0; i < done; ++i) {
         prepared_.add(warming_[i], by);
     }
     policy_->prepares.fetch_add(done, std::memory_order_relaxed);
-    if (done < warming_.size() && ended.code.category() == sqlstate_category()) {
-        warming_[done]->uses.store(0, std::memory_order_relaxed);  // not the first that the next session tries
-        ended.code = {};
-        ended.said = {};
+    const bool failed = done < warming_.size() && ended.code.category() == sqlstate_category();
+    if (failed) {
+        warming_[done]->unfit_to_warm.store(true, std::memory_order_relaxed);
     }
     warming_.clear();
+    if (!failed || PQtransactionStatus(connection_.get()) != PQTRANS_IDLE) {
+        return false;
+    }
+    ended.code = {};
+    ended.said = {};
+    send(ended, told);
+    return true;
 }
 
-/// A statement is given up, and whether the server has prepared it is not known.
-void session::link::give_up_plan(const operation& what) noexcept {
-    if (planned_ != nullptr && what.preparing > 0) {
+/// A statement is given up, and whether the server has prepared it, or has dropped what it had, is not known.
+void session::link::give_up_plan(const operation& what) {
+    if (what.warms) {
+        for (const auto& one : warming_) {
+            prepared_.add(one, policy_->preparing());
+            prepared_.doubt(*one);
+        }
+        warming_.clear();
+    } else if (planned_ != nullptr && planned_->forgets) {
+        prepared_.doubt_all();
+    } else if (planned_ != nullptr && what.preparing > 0) {
         prepared_.doubt(*planned_);
     }
     planned_ = nullptr;
-    warming_.clear();
 }
 
 }  // namespace trunkline::pg

@@ -56,7 +56,7 @@ void session::link::admit(operation& what, news& told) {
         timeout = std::chrono::milliseconds{policy_->query_timeout.load(std::memory_order_relaxed)};
     }
     if (timeout.count() > 0) {
-        limit_operation(timeout);
+        limit_operation(timeout, what.is_pools);
     }
     if (state() == session_state::busy) {
         parked_ = &what;
@@ -84,10 +84,10 @@ void session::link::refuse_for_memory(operation& what, news& told) noexcept {
     told.add(&what);
 }
 
-void session::link::limit_operation(std::chrono::milliseconds timeout) {
+void session::link::limit_operation(std::chrono::milliseconds timeout, bool is_pools) {
     const auto now = clock::now();
     timeout = std::min(timeout, longest_server_timeout);
-    const bool tell = policy_->server_timeout.load(std::memory_order_relaxed);
+    const bool tell = policy_->server_timeout.load(std::memory_order_relaxed) && !is_pools;
     server_deadline_ = tell ? now + timeout : never;
     deadline_ = now + timeout + (tell ? grace_of(timeout) : std::chrono::milliseconds{0});
     server_time_ = tell ? timeout : std::chrono::milliseconds{0};
@@ -97,7 +97,7 @@ void session::link::limit_operation(std::chrono::milliseconds timeout) {
 void session::link::send(operation& what, news& told) {
     current_ = &what;
     state_.store(session_state::busy, std::memory_order_release);
-    const bool leaves_state = what.pieces == nullptr && note_footprint(what);
+    const bool leaves_state = what.pieces == nullptr && !what.warms && note_footprint(what);
     auto first = preamble::none;
     if (server_time_.count() > 0 || armed_.value.count() > 0 || !armed_.certain) [[unlikely]] {
         const bool copy = is_copy(what.sql);  // which cannot stand in a pipeline
@@ -118,9 +118,8 @@ void session::link::send(operation& what, news& told) {
         sent = first == preamble::none || send_preamble(first);
         parked_ = std::exchange(current_, nullptr);
     } else {
-        sent = (first == preamble::none || send_preamble(first)) && enter_pipeline() &&
-               send_closing(chosen.closed.get()) && send_warming(what) && send_statement(connection_.get(), what) &&
-               PQpipelineSync(connection_.get()) == 1;
+        sent = (first == preamble::none || send_preamble(first)) && enter_pipeline() && send_closing(chosen.closed) &&
+               send_warming(what) && send_statement(connection_.get(), what) && PQpipelineSync(connection_.get()) == 1;
         expected_.push_back(unit::statement);
     }
     armed_.certain = armed_.certain && !leaves_state;
@@ -178,7 +177,7 @@ bool session::link::send_reset() {
                                 ? std::span<const char* const>{full_reset}
                                 : std::span<const char* const>{gentle_reset};
     if (policy_->reset.load(std::memory_order_relaxed) == reset_mode::discard_all) {
-        prepared_.clear();
+        prepared_.clear();  // should it fail, the session is condemned
     }
     footprint_.store(footprint::none, std::memory_order_relaxed);
     armed_ = {};

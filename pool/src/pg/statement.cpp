@@ -26,7 +26,9 @@ bool blames_plan(const PGresult* failure, std::string_view name) {
     if (state == "26000" || state == "42P05") {  // which a function of the user's may raise too
         return field(PG_DIAG_MESSAGE_PRIMARY).find(name) != std::string_view::npos;
     }
-    return state == "0A000" && field(PG_DIAG_SOURCE_FUNCTION) == "RevalidateCachedQuery";
+    // One with a context was raised inside a function, whose other doings cannot be undone here.
+    return state == "0A000" && field(PG_DIAG_SOURCE_FUNCTION) == "RevalidateCachedQuery" &&
+           field(PG_DIAG_CONTEXT).empty();
 }
 
 bool holds_nul(const char* text, std::size_t length) { return std::memchr(text, 0, length) != nullptr; }
@@ -110,8 +112,7 @@ progress collect(PGconn* from, operation& into, bool in_pipeline) {
             continue;
         }
         between = false;
-        // For what can be asked wrongly of its columns.
-        result taken{got, PQnfields(got) > 0 ? into.sql : std::string_view{}};
+        result taken{got, into.sql};
         switch (PQresultStatus(got)) {
         case PGRES_TUPLES_OK:
         case PGRES_COMMAND_OK:

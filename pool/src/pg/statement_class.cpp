@@ -371,9 +371,16 @@ bool is_preparable(std::string_view sql) noexcept {
         [&](auto verb) { return is(in.word(), verb); });
 }
 
-bool may_forget_prepared(std::string_view sql) noexcept {
+bool forgets_prepared(std::string_view sql) noexcept {
     scanner in{sql};
-    return find_verb(in) == token::word && (is(in.word(), "deallocate"sv) || is(in.word(), "discard"sv));
+    if (find_verb(in) != token::word || !(is(in.word(), "deallocate"sv) || is(in.word(), "discard"sv))) {
+        return false;
+    }
+    auto next = in.next();
+    if (next == token::word && is(in.word(), "prepare"sv)) {
+        next = in.next();
+    }
+    return next == token::word && is(in.word(), "all"sv);
 }
 
 }  // namespace trunkline::pg

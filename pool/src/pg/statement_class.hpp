@@ -15,8 +15,8 @@ namespace trunkline::pg {
 /// Whether it reads or writes rows, so that preparing it saves the server its parsing and planning.
 [[nodiscard]] bool is_preparable(std::string_view sql) noexcept;
 
-/// Whether it may drop the statements that its session has prepared: DEALLOCATE, DISCARD.
-[[nodiscard]] bool may_forget_prepared(std::string_view sql) noexcept;
+/// Whether it drops all statements that its session has prepared: DEALLOCATE ALL, DISCARD ALL.
+[[nodiscard]] bool forgets_prepared(std::string_view sql) noexcept;
 
 /// Whether a function of PostgreSQL's own, or a word that looks like one in front of a parenthesis, leaves nothing
 /// behind. `name` in lower case.
