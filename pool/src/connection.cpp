@@ -1,12 +1,29 @@
 #include "pg/session.hpp"
 #include "running_statement.hpp"
+#include "transaction_state.hpp"
 
 #include <trunkline/connection.hpp>
 #include <trunkline/error.hpp>
 
+#include <utility>
+
 namespace trunkline {
 
 boost::asio::awaitable<result> connection::run(query_options options, std::string sql, parameters values) {
+    // Only who has used a guard can owe a rollback: all others are spared a frame.
+    return transactions_ == nullptr ? run_now(options, std::move(sql), std::move(values))
+                                    : run_settled(options, std::move(sql), std::move(values));
+}
+
+/// Behind the rollbacks that are owed.
+boost::asio::awaitable<result> connection::run_settled(query_options options, std::string sql, parameters values) {
+    if (transactions_ != nullptr && transactions_->owed() != detail::transaction_state::none) {
+        options.timeout = co_await settle(options.timeout);
+    }
+    co_return co_await run_now(options, std::move(sql), std::move(values));
+}
+
+boost::asio::awaitable<result> connection::run_now(query_options options, std::string sql, parameters values) {
     if (session_ == nullptr) {
         throw error{pool_errc::lease_released, diagnostics{}};
     }

@@ -41,6 +41,10 @@ public:
         case pool_errc::no_such_row: return "no such row";
         case pool_errc::pipeline_aborted: return "not run: an earlier statement of its pipeline failed";
         case pool_errc::invalid_value: return "invalid value";
+        case pool_errc::transaction_ended: return "the transaction is over";
+        case pool_errc::transaction_nested: return "an inner transaction is open";
+        case pool_errc::transaction_aborted: return "the transaction had failed, and was rolled back";
+        case pool_errc::commit_unknown: return "the outcome of the COMMIT is unknown";
         }
         return "unknown error";
     }

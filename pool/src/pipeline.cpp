@@ -1,5 +1,6 @@
 #include "pg/batch.hpp"
 #include "running_statement.hpp"
+#include "transaction_state.hpp"
 
 #include <trunkline/connection.hpp>
 #include <trunkline/pipeline.hpp>
@@ -82,11 +83,20 @@ boost::asio::awaitable<std::vector<statement_outcome>> connection::try_run(const
     detail::running_statement running;
     running.pieces = &all;
     running.timeout = options.timeout;
-    if (session_ == nullptr) {
+    try {
+        if (transactions_ != nullptr && transactions_->owed() != detail::transaction_state::none) {
+            running.timeout = co_await settle(options.timeout);
+        }
+    } catch (const error& failed) {
+        running.code = failed.code();
+        running.said = failed.server_diagnostics();
+    }
+    if (session_ == nullptr && !running.code) {
         running.code = pool_errc::lease_released;
-    } else if (!pieces.empty()) {
+    }
+    if (!running.code && !pieces.empty()) {
         co_await running.sleeper.until([&] {
-            // A copy of its own: the frame and the lease may be gone before `start` has returned.
+            // With a copy of its own: the frame and the lease may be gone before `start` has returned.
             running.start_on(session_);
         });
     }

@@ -191,6 +191,7 @@ void pool_impl::run_hook(pooled_connection& c, const connection_hook& hook) {
 
 void pool_impl::on_hook_done(pooled_connection& c, hook_outcome how, const std::string& why) {
     (void)c.session().take_first_use();
+    c.forget_transactions();
     if (!why.empty()) {
         log(log_level::warning, [&] { return "a hook failed: " + why; });
     }

@@ -34,6 +34,7 @@ connection* lease::operator->() const noexcept { return &**this; }
 
 void lease::give_back() noexcept {
     if (auto* mine = std::exchange(connection_, nullptr)) {
+        mine->forget_transactions();
         mine->owner().take_back(*mine, false);
     }
 }
@@ -47,6 +48,7 @@ void lease::release() noexcept {
 
 void lease::discard() noexcept {
     if (auto* mine = std::exchange(connection_, nullptr)) {
+        mine->forget_transactions();
         mine->owner().take_back(*mine, true);
     } else {
         released_empty.fetch_add(1, std::memory_order_relaxed);
@@ -56,7 +58,7 @@ void lease::discard() noexcept {
 detached_connection lease::detach() {
     detached_connection gone;
     if (connection_ != nullptr) {
-        gone.connection_.reset(new detail::loose_connection{connection_->shared_session()});
+        gone.connection_.reset(new detail::loose_connection{connection_->shared_session(), *connection_});
         auto* const mine = std::exchange(connection_, nullptr);
         mine->owner().let_go(*mine);
     }

@@ -26,6 +26,8 @@ public:
 
     /// Sets the session, once.
     void adopt(std::shared_ptr<pg::session> session) noexcept { session_ = std::move(session); }
+    /// What a lease, or a hook, has begun is no longer its own.
+    using connection::forget_transactions;
     [[nodiscard]] pg::session& session() const noexcept { return *session_; }
     /// For a connection that leaves the pool.
     [[nodiscard]] std::shared_ptr<pg::session> shared_session() const noexcept { return session_; }
@@ -71,7 +73,10 @@ private:
 class loose_connection final : public connection {
 public:
     loose_connection() = default;
-    explicit loose_connection(std::shared_ptr<pg::session> session) noexcept { session_ = std::move(session); }
+    loose_connection(std::shared_ptr<pg::session> session, pooled_connection& from) noexcept {
+        session_ = std::move(session);
+        inherit_transactions(from);
+    }
 };
 
 }  // namespace trunkline::detail

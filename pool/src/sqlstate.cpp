@@ -122,7 +122,11 @@ bool pool_error_means(pool_errc value, errc condition) {
     case pool_errc::value_out_of_range:
     case pool_errc::invalid_value:
     case pool_errc::no_such_row:
-    case pool_errc::pipeline_aborted: return false;
+    case pool_errc::pipeline_aborted:
+    case pool_errc::transaction_ended:
+    case pool_errc::transaction_nested:
+    case pool_errc::transaction_aborted:
+    case pool_errc::commit_unknown: return false;
     }
     return false;
 }

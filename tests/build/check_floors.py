@@ -153,9 +153,10 @@ def check_user_file(tree: Tree, name: str):
             yield line, f"a path into src/: {written}"
 
 
-# Neither is in the way of an acquire: a hook's run is cancelled on a strand of its own, and `close` announces itself first.
+# None is in the way of an acquire: a hook's run is cancelled on a strand of its own, `close` announces itself first, and
+# a transaction that has collided rests before its body runs again.
 OWN_STRAND = "pool/src/hook_run.hpp"
-OWN_TIMER = "pool/src/pool.cpp"
+OWN_TIMERS = ("pool/src/pool.cpp", "pool/src/transaction.cpp")
 
 
 def check_waiting(tree: Tree):
@@ -170,7 +171,7 @@ def check_waiting(tree: Tree):
         for match in re.finditer(r"\b(system_timer|high_resolution_timer|basic_waitable_timer|deadline_timer)\b", code):
             yield name, line_of(code, match.start()), f"{match.group()}: the pool has one steady_timer"
         for match in re.finditer(r"\bsteady_timer\s*>?\s*[&*]?\s*\w+\s*[;{(=,)]", code):
-            if name != OWN_TIMER:
+            if name not in OWN_TIMERS:
                 timers.append((name, line_of(code, match.start())))
     has_pool = any(re.fullmatch(r"pool/src/[^/]+\.cpp", name) for name in tree.names)
     if has_pool and not timers:

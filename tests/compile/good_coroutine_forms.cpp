@@ -21,6 +21,33 @@ struct trunkline::parameter_traits<named_aggregate> {
     static void encode(parameters& to, const named_aggregate& value) { to.add_text(value.text); }
 };
 
+asio::awaitable<int> add_one(trunkline::transaction& tx) {
+    const auto rows = co_await tx.query("insert into t values (1) returning 1");
+    co_return rows[0].get<int>(0);
+}
+
+asio::awaitable<int> transactions(trunkline::pool& pool, trunkline::connection& on, std::string name) {
+    auto tx = co_await on.begin({.isolation = trunkline::isolation_level::serializable});
+    auto inner = co_await tx.begin();
+    co_await inner.commit();
+    auto count = co_await tx.execute("insert into t values ($1)", 1);
+    count += co_await tx.execute({.timeout = 5ms}, "insert into t values ($1)", name);
+    co_await tx.commit();
+    const auto named = [name](trunkline::transaction& each) -> asio::awaitable<void> {
+        co_await each.execute("insert into t values ($1)", name);
+    };
+    co_await pool.transaction(named);
+    co_await pool.transaction(named, {.isolation = trunkline::isolation_level::serializable}, {.attempts = 3});
+    co_await on.transaction([&](trunkline::transaction& each) -> asio::awaitable<void> {
+        co_await each.execute("insert into t values ($1)", name);
+        co_await each.savepoint(named);
+    });
+    auto changing = [calls = 0](trunkline::transaction&) mutable -> asio::awaitable<int> { co_return ++calls; };
+    const auto calls = co_await pool.transaction(changing, {}, trunkline::no_retry);
+    const auto value = co_await pool.transaction(add_one);
+    co_return value + calls + static_cast<int>(count);
+}
+
 asio::awaitable<int> forms(trunkline::pool& pool) {
     auto lease = co_await pool.acquire();
     auto in_time = co_await pool.acquire({.timeout = 5ms});

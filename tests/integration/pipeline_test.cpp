@@ -237,3 +237,18 @@ TEST_CASE("what a pipeline leaves in its session is reset, and what it is told s
     });
     CHECK(pool.stats().resets == 1);
 }
+
+TEST_CASE("a pipeline behind a transaction that was given up runs outside it") {
+    run_on(settings_for("pipeline_debt"), [](connection& c) -> asio::awaitable<void> {
+        co_await c.execute("CREATE TEMP TABLE kept (a int)");
+        {
+            auto abandoned = co_await c.begin();
+            co_await abandoned.execute("INSERT INTO kept VALUES (1)");
+        }
+        pipeline all;
+        all.add("INSERT INTO kept VALUES (2)").add("SELECT count(*), sum(a) FROM kept");
+        const auto results = co_await c.run(all);
+        CHECK(results[1][0].get<int>(0) == 1);
+        CHECK(results[1][0].get<int>(1) == 2);
+    });
+}

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <trunkline/detail/transaction_body.hpp>
 #include <trunkline/parameters.hpp>
 #include <trunkline/pipeline.hpp>
 #include <trunkline/result.hpp>
+#include <trunkline/transaction_options.hpp>
 
 #include <boost/asio/awaitable.hpp>
 
@@ -19,6 +21,12 @@ namespace trunkline {
 namespace pg {
 class session;
 }
+
+namespace detail {
+class transaction_state;
+}
+
+class transaction;
 
 /// For one statement.
 struct query_options {
@@ -71,6 +79,28 @@ public:
         return count(query(options, sql, std::forward<Args>(args)...));
     }
 
+    /// Begins a transaction, in one round trip, and gives the guard that rolls it back unless it is committed. Inside one
+    /// that is open already, begun here or by SQL, it is a savepoint (`trunkline_1`, `trunkline_2`, … by depth). Throws
+    /// `error`: `invalid_value` for options that say nothing together or stand inside another transaction, before
+    /// anything is sent; else as a statement. Cancelled, or when its time is over, nothing of it stays open.
+    /// `<trunkline/transaction.hpp>`, which `lease.hpp` includes, has the guard.
+    boost::asio::awaitable<trunkline::transaction> begin(transaction_options options = {});
+
+    /// Calls `body(transaction&)`, which gives an `awaitable<R>`, inside a transaction (or a savepoint, as `begin`),
+    /// commits and gives what the body gave. When the body throws, rolls back and throws the same; after a cancellation
+    /// the connection owes that rollback. A body may end its transaction itself; then nothing more is sent.
+    ///
+    /// The body runs once, unless `retry` allows more: then the whole of it runs again, in a new transaction, when it or
+    /// the COMMIT failed with 40001 or 40P01. After the last run their error is thrown. Never run again is what was not
+    /// rolled back for certain (`commit_unknown`, `connection_lost`), what was cancelled, a body that had ended its
+    /// transaction itself before it failed, and a savepoint. Throws `error` (`invalid_value`) for `retry` beyond bounds.
+    ///
+    /// A body that is an lvalue must live until the end; an rvalue is taken along. On g++ 12 an rvalue with non-trivial
+    /// captures is refused: give the lambda a name.
+    template <typename Body>
+    boost::asio::awaitable<detail::transaction_result<Body>> transaction(Body&& body, transaction_options options = {},
+                                                                         retry_options retry = no_retry);
+
     /// Runs the statements of a pipeline in one round trip and gives their results, in order. If one fails the others go
     /// on, unless `options.atomic`, and this throws `pipeline_error` when all are answered: the first failure, with the
     /// outcomes of all. `statements` must live until this has completed.
@@ -88,14 +118,28 @@ public:
 
 protected:
     connection() = default;
-    ~connection() = default;
+    ~connection();
+
+    /// Ends what a lease has begun: its guards let go.
+    void forget_transactions() noexcept;
+    /// Takes the other's guards over, together with its session.
+    void inherit_transactions(connection& from) noexcept;
 
 private:
+    friend class trunkline::transaction;
+
     boost::asio::awaitable<result> run(query_options options, std::string sql, parameters values);
+    boost::asio::awaitable<result> run_settled(query_options options, std::string sql, parameters values);
+    boost::asio::awaitable<result> run_now(query_options options, std::string sql, parameters values);
+    boost::asio::awaitable<std::chrono::milliseconds> settle(std::chrono::milliseconds timeout);
+    [[nodiscard]] bool is_settled() const noexcept;
     static boost::asio::awaitable<std::uint64_t> count(boost::asio::awaitable<result> running);
 
 protected:
     std::shared_ptr<pg::session> session_;
+
+private:
+    std::shared_ptr<detail::transaction_state> transactions_;  // null: no guard since the lease began
 };
 
 }  // namespace trunkline

@@ -43,9 +43,13 @@ enum class pool_errc {
     unexpected_null,        ///< NULL, and the C++ type asked for has no room for it: use `std::optional`
     no_such_column,         ///< the result has no column of that name or number
     value_out_of_range,     ///< the value does not fit the C++ type asked for
-    invalid_value,          ///< a parameter's value is none of its type (30 February); nothing was sent
+    invalid_value,          ///< a parameter's or an option's value is none of its type (30 February); nothing was sent
     no_such_row,            ///< the result has no row of that number
     pipeline_aborted,       ///< an earlier statement of its atomic pipeline failed: this one did not run
+    transaction_ended,      ///< the transaction is over: it was committed, rolled back, or ended by a statement
+    transaction_nested,     ///< an inner transaction is open: commit it or roll it back first; nothing was sent
+    transaction_aborted,    ///< a statement in it had failed, so its COMMIT rolled it back: see that statement's error
+    commit_unknown,         ///< the COMMIT has no answer: it may have happened or not. Look before you do it again
 };
 
 /// What to do about an error, whoever raised it: compare an `error_code` with these.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <trunkline/connection.hpp>
+#include <trunkline/transaction.hpp>
 
 #include <memory>
 #include <utility>
@@ -74,5 +75,17 @@ private:
 
     detail::pooled_connection* connection_ = nullptr;
 };
+
+namespace detail {
+
+/// The body's transaction on a lease of its own.
+template <typename Body>
+boost::asio::awaitable<transaction_result<Body>> transact_on(boost::asio::awaitable<lease> acquiring, Body body,
+                                                             transaction_options options, retry_options retry) {
+    const lease borrowed = co_await std::move(acquiring);
+    co_return co_await transact<Body&>(*borrowed, body, options, retry);
+}
+
+}  // namespace detail
 
 }  // namespace trunkline

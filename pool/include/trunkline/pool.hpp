@@ -6,6 +6,7 @@
 #include <trunkline/settings.hpp>
 #include <trunkline/source_location.hpp>
 #include <trunkline/stats.hpp>
+#include <trunkline/transaction.hpp>
 
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
@@ -168,6 +169,18 @@ public:
     }
     boost::asio::awaitable<result> query(std::string_view sql, parameters values) {
         return query_with(impl_, std::string{sql}, std::move(values));
+    }
+
+    /// Acquires, calls `body(transaction&)`, which gives an `awaitable<R>`, inside a transaction, commits, returns the
+    /// connection and gives what the body gave. Like `acquire` and then `connection::transaction`, but the body runs
+    /// again after 40001 and 40P01, on the same connection, up to five times in all: it must be safe to run again. If it
+    /// is not (it sends a mail, it counts in a variable): `pool.transaction(body, {}, trunkline::no_retry)`.
+    template <typename Body>
+    boost::asio::awaitable<detail::transaction_result<Body>>
+    transaction(Body&& body, transaction_options options = {}, retry_options retry = {},
+                source_location where = source_location::current()) {
+        detail::check_body<Body>();
+        return detail::transact_on<Body>(acquire(where), std::forward<Body>(body), options, retry);
     }
 
     /// Takes new settings, live. More room serves waiters at once; less closes idle connections now and lent ones when

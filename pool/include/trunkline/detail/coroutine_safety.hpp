@@ -18,4 +18,10 @@ inline constexpr bool safe_to_await =
     !compiler_frees_temporaries_twice || std::is_lvalue_reference_v<T> ||
     std::is_trivially_destructible_v<std::remove_cvref_t<T>> || !std::is_aggregate_v<std::remove_cvref_t<T>>;
 
+/// The same for a callable. Nothing tells a closure from another class, nor a temporary from what was moved: all that is
+/// no lvalue and not trivially destructible is refused.
+template <typename T>
+inline constexpr bool safe_callable_to_await = !compiler_frees_temporaries_twice || std::is_lvalue_reference_v<T> ||
+                                               std::is_trivially_destructible_v<std::remove_cvref_t<T>>;
+
 }  // namespace trunkline::detail

@@ -1,0 +1,4 @@
+// expect: (use of deleted function|deleted)
+#include <trunkline/pool.hpp>
+
+trunkline::transaction copy(const trunkline::transaction& other) { return other; }
