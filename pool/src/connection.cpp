@@ -4,6 +4,7 @@
 
 #include <trunkline/connection.hpp>
 #include <trunkline/error.hpp>
+#include <trunkline/sqlstate.hpp>
 
 #include <utility>
 
@@ -11,7 +12,7 @@ namespace trunkline {
 
 boost::asio::awaitable<result> connection::run(query_options options, std::string sql, parameters values) {
     // Only who has used a guard can owe a rollback: all others are spared a frame.
-    return transactions_ == nullptr ? run_now(options, std::move(sql), std::move(values))
+    return transactions_ == nullptr ? run_now(options, std::move(sql), std::move(values), true)
                                     : run_settled(options, std::move(sql), std::move(values));
 }
 
@@ -23,9 +24,15 @@ boost::asio::awaitable<result> connection::run_settled(query_options options, st
     co_return co_await run_now(options, std::move(sql), std::move(values));
 }
 
-boost::asio::awaitable<result> connection::run_now(query_options options, std::string sql, parameters values) {
+/// `owes_nothing`: as it was called; it is awaited later, maybe.
+boost::asio::awaitable<result> connection::run_now(query_options options, std::string sql, parameters values,
+                                                   bool owes_nothing) {
     if (session_ == nullptr) {
         throw error{pool_errc::lease_released, diagnostics{}};
+    }
+    if (owes_nothing && transactions_ != nullptr && transactions_->owed() != detail::transaction_state::none) {
+        throw error{pool_errc::operation_in_progress,
+                    "a transaction was given up after this statement was made and before it was awaited"};
     }
     detail::running_statement statement;
     statement.sql = sql;
@@ -35,6 +42,9 @@ boost::asio::awaitable<result> connection::run_now(query_options options, std::s
         // With a copy of its own: the frame and the lease may be gone before `start` has returned.
         statement.start_on(session_);
     });
+    if (statement.code.category() == sqlstate_category()) {
+        throw error{statement.code, std::move(statement.said), sql};
+    }
     if (statement.code) {
         throw error{statement.code, std::move(statement.said)};
     }

@@ -1,3 +1,5 @@
+#include "pg/statement_text.hpp"
+
 #include <trunkline/error.hpp>
 
 #include <cstdio>
@@ -39,7 +41,7 @@ public:
         case pool_errc::no_such_column: return "no such column";
         case pool_errc::value_out_of_range: return "value out of range";
         case pool_errc::no_such_row: return "no such row";
-        case pool_errc::pipeline_aborted: return "not run: an earlier statement of its pipeline failed";
+        case pool_errc::pipeline_aborted: return "undone, or not run: another statement of its pipeline failed";
         case pool_errc::invalid_value: return "invalid value";
         case pool_errc::transaction_ended: return "the transaction is over";
         case pool_errc::transaction_nested: return "an inner transaction is open";
@@ -85,6 +87,12 @@ std::string headline(const error_code& code, const std::string& context) {
                                                   : code.message() + ": " + context;
 }
 
+/// Where in its statement the server saw the error.
+std::string place_of(const diagnostics& said, std::string_view statement) {
+    const auto place = said.position > 0 ? "at character " + std::to_string(said.position) + " of" : std::string{"in"};
+    return "; " + place + " the statement: " + std::string{statement};
+}
+
 std::string full_story(std::string_view pool_name, std::chrono::nanoseconds waited, const pool_counts& counts,
                        const connect_failure* last) {
     std::string text = "pool \"" + std::string{pool_name} + "\", after " + seconds(waited) + ", " + picture(counts);
@@ -114,6 +122,12 @@ const boost::system::error_category& pool_category() noexcept {
 
 error::error(error_code code, diagnostics what_the_server_said)
     : error{code, one_line(what_the_server_said), std::move(what_the_server_said)} {}
+
+error::error(error_code code, diagnostics what_the_server_said, std::string_view statement) : system_error{code} {
+    const auto kept = pg::beginning_of(statement);
+    auto what = headline(code, one_line(what_the_server_said)) + place_of(what_the_server_said, kept);
+    story_ = std::make_shared<const story>(story{std::move(what_the_server_said), std::move(what), std::string{kept}});
+}
 
 error::error(error_code code, const std::string& context, diagnostics what_the_server_said)
     : system_error{code},

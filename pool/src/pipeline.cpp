@@ -1,4 +1,5 @@
 #include "pg/batch.hpp"
+#include "pg/statement_text.hpp"
 #include "running_statement.hpp"
 #include "transaction_state.hpp"
 
@@ -14,10 +15,10 @@ namespace {
 
 error failure_of(const statement_outcome& one) { return error{one.code, one.said}; }
 
-std::string words_of(std::size_t statement, const std::vector<statement_outcome>& all) {
-    const auto& message = all[statement].said.message;
-    return "statement " + std::to_string(statement + 1) + " of " + std::to_string(all.size()) +
-           (message.empty() ? "" : ": " + message);
+std::string words_of(std::size_t number, std::string_view sql, const std::vector<statement_outcome>& all) {
+    const auto& message = all[number].said.message;
+    return "statement " + std::to_string(number + 1) + " of " + std::to_string(all.size()) + ", " +
+           std::string{pg::beginning_of(sql)} + (message.empty() ? "" : ": " + message);
 }
 
 delivery delivery_of(const pg::batch& all, std::size_t number) noexcept {
@@ -55,14 +56,16 @@ result statement_outcome::value() && {
     return std::move(rows);
 }
 
-pipeline_error::pipeline_error(std::size_t statement, std::vector<statement_outcome> outcomes)
-    : error{outcomes.at(statement).code, words_of(statement, outcomes), outcomes.at(statement).said},
-      statement_{statement},
+pipeline_error::pipeline_error(std::size_t number, std::string_view sql, std::vector<statement_outcome> outcomes)
+    : error{outcomes.at(number).code, words_of(number, sql, outcomes), outcomes.at(number).said},
+      number_{number},
       outcomes_{std::make_shared<const std::vector<statement_outcome>>(std::move(outcomes))} {}
 
 namespace detail {
 
 struct pipeline_access {
+    static std::string_view text_of(const pipeline& of, std::size_t number) { return of.statements_[number].sql; }
+
     /// The statements as operations, which point into the pipeline.
     static std::vector<pg::operation> pieces_of(const pipeline& from) {
         std::vector<pg::operation> all(from.statements_.size());
@@ -90,8 +93,10 @@ boost::asio::awaitable<std::vector<statement_outcome>> connection::try_run(const
     } catch (const error& failed) {
         running.code = failed.code();
         running.said = failed.server_diagnostics();
+    } catch (const boost::system::system_error& failed) {  // Asio's, into a coroutine that has been cancelled
+        running.code = failed.code();
     }
-    if (session_ == nullptr && !running.code) {
+    if (!running.code && session_ == nullptr) {  // in this order: what failed may have ended the connection
         running.code = pool_errc::lease_released;
     }
     if (!running.code && !pieces.empty()) {
@@ -116,10 +121,15 @@ boost::asio::awaitable<std::vector<statement_outcome>> connection::try_run(const
 
 boost::asio::awaitable<std::vector<result>> connection::run(const pipeline& statements, pipeline_options options) {
     auto outcomes = co_await try_run(statements, options);
-    const auto failed = std::ranges::find_if(outcomes, [](const auto& one) { return one.code.failed(); });
+    auto failed = std::ranges::find_if(outcomes, [](const auto& one) {
+        return one.code.failed() && one.code != pool_errc::pipeline_aborted;  // which is another one's doing
+    });
+    if (failed == outcomes.end()) {
+        failed = std::ranges::find_if(outcomes, [](const auto& one) { return one.code.failed(); });
+    }
     if (failed != outcomes.end()) {
         const auto number = static_cast<std::size_t>(failed - outcomes.begin());
-        throw pipeline_error{number, std::move(outcomes)};
+        throw pipeline_error{number, detail::pipeline_access::text_of(statements, number), std::move(outcomes)};
     }
     std::vector<result> all;
     all.reserve(outcomes.size());

@@ -38,13 +38,16 @@ std::string modes_of(const transaction_options& options) {
     return modes;
 }
 
-/// Whether the server has refused the statement, and the session goes on: then it has had no effect. Not so 08007, by
-/// which a server says that it does not know either.
+/// Whether the server has refused the statement, and the session goes on: then it has had no effect. Not so 08007 and
+/// 40003, by which a server says that it does not know either.
 bool is_refusal(const error& failure, const pg::session& on) noexcept {
-    return !failure.sqlstate().empty() && failure.sqlstate() != "08007" && on.state() != pg::session_state::broken;
+    const auto code = failure.sqlstate();
+    return !code.empty() && code != "08007" && code != "40003" && on.state() != pg::session_state::broken;
 }
 
 constexpr std::string_view in_failed_transaction = "25P02";  // what all but the end of a failed transaction is told
+
+constexpr std::string_view no_such_savepoint = "3B001";
 
 /// Whether nothing was sent, and everything is as it was.
 bool was_not_sent(const error& failure) noexcept { return failure.code() == pool_errc::operation_in_progress; }
@@ -142,9 +145,19 @@ asio::awaitable<std::chrono::milliseconds> connection::settle(std::chrono::milli
         if (savepoint.empty()) {
             co_await send("ROLLBACK");
         } else {
-            co_await send("ROLLBACK TO SAVEPOINT " + savepoint);
+            bool is_there = true;
+            try {
+                co_await send("ROLLBACK TO SAVEPOINT " + savepoint);
+            } catch (const error& failure) {
+                if (failure.sqlstate() != no_such_savepoint) {
+                    throw;
+                }
+                is_there = false;  // and the transaction around it has failed by that: nothing of it is committed
+            }
             check_lease();
-            co_await send("RELEASE SAVEPOINT " + savepoint);
+            if (is_there) {
+                co_await send("RELEASE SAVEPOINT " + savepoint);
+            }
         }
         check_lease();
         state->end(level);
@@ -182,6 +195,9 @@ asio::awaitable<transaction> connection::begin(transaction_options options) {
             state->end(level);
         }
         throw;
+    } catch (const boost::system::system_error&) {  // Asio's, into a coroutine that was cancelled before
+        state->end(level);
+        throw;
     }
     co_return opened;
 }
@@ -192,16 +208,18 @@ void transaction::abandon() noexcept {
     }
 }
 
+bool transaction::has_ended() const noexcept { return state_ != nullptr && !state_->is_open(level_); }
+
 bool transaction::is_open() const noexcept {
     return state_ != nullptr && state_->of() != nullptr && state_->is_open(level_);
 }
 
 trunkline::connection& transaction::connection() const {
-    if (state_ != nullptr && state_->of() == nullptr) {
-        throw error{pool_errc::lease_released, diagnostics{}};
-    }
-    if (!is_open()) {
+    if (state_ == nullptr || has_ended()) {
         throw error{pool_errc::transaction_ended, diagnostics{}};
+    }
+    if (state_->of() == nullptr) {
+        throw error{pool_errc::lease_released, diagnostics{}};
     }
     return *state_->of();
 }
@@ -210,7 +228,7 @@ asio::awaitable<result> transaction::run(query_options options, std::string sql,
     auto& on = connection();
     const auto state = state_;  // the guard may be moved, or destroyed, meanwhile
     const auto level = level_;
-    if (state->owed() != state->none) {
+    if (!on.is_settled()) {
         options.timeout = co_await on.settle(options.timeout);
     }
     check_inside(*state, level, *on.session_);
@@ -279,9 +297,9 @@ asio::awaitable<void> transaction::commit() {
     throw unknown_commit(failure, tag);
 }
 
-/// Whether the whole of its work can be done again: it is no part of another, and no statement has ended it.
+/// Whether the whole of its work can be done again: it is no part of another, and no statement has ended it, or may have.
 bool transaction::is_whole() const noexcept {
-    return !is_savepoint_ && is_open() && state_->of()->session_->state() != pg::session_state::clean;
+    return !is_savepoint_ && is_open() && state_->of()->session_->state() == pg::session_state::in_transaction;
 }
 
 void detail::check(const retry_options& retry) {
@@ -292,7 +310,7 @@ void detail::check(const retry_options& retry) {
 
 asio::awaitable<void> detail::recover(failed_run& from, retry_options retry) {
     auto& of = from.of;
-    bool again = from.runs < retry.attempts && is_worth_repeating(from.why) &&
+    bool again = from.runs < retry.attempts && is_worth_repeating(from.why) && of.level_ == from.level &&
                  (from.committing ? !of.is_savepoint() : of.is_whole());
     if (of.is_open()) {
         try {

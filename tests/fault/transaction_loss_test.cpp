@@ -133,7 +133,7 @@ TEST_CASE("a COMMIT whose time is over is unknown, whether the server knew of th
     for (const bool told : {false, true}) {
         INFO(told);
         auto settings = settings_on(fixture::server(), "slow_commit", {.min = 0, .max = 1});
-        settings.query.timeout = 300ms;
+        settings.query.timeout = 1'500ms;  // BEGIN and INSERT end within it on a slow machine too
         settings.query.server_timeout = told;
         run_on(settings, [&](pool& lines) -> asio::awaitable<void> {
             auto lease = co_await lines.acquire();
@@ -197,7 +197,7 @@ TEST_CASE("a connection that was lost before the COMMIT says so: nothing was com
 TEST_CASE("a lease that expires inside a transaction ends it with the lease's error") {
     number_table table{"tx_expired", fixture::server().url()};
     auto settings = settings_on(fixture::server(), "expired", {.min = 0, .max = 1});
-    settings.lease.timeout = 200ms;
+    settings.lease.timeout = 2s;
     run_on(settings, [&](pool& lines) -> asio::awaitable<void> {
         auto lease = co_await lines.acquire();
         auto tx = co_await lease->begin();

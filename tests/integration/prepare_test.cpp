@@ -238,6 +238,10 @@ TEST_CASE("a statement that cannot be prepared fails as it would without, and th
                 co_await held->query("SELECT nothing FROM pg_class");
             } catch (const error& failed) {
                 CHECK(failed.code() == sqlstate::undefined_column);
+                CHECK(failed.statement() == "SELECT nothing FROM pg_class");
+                const std::string words = failed.what();
+                CHECK(words.find("; at character 8 of the statement: SELECT nothing FROM pg_class") !=
+                      std::string::npos);
                 position = failed.position();
             }
             CHECK(position == 8);

@@ -63,8 +63,7 @@ asio::awaitable<void> work(pool& lines, strand home, int number, std::vector<std
         timer.expires_after(std::chrono::microseconds{middle / 2 + dice() % middle});
         co_await timer.async_wait(asio::use_awaitable);
         stop.emit(asio::cancellation_type::terminal);
-        const bool ended = co_await reached([&] { return of_this != told::nothing; });
-        CHECK(ended);
+        (void)co_await reached([&] { return of_this != told::nothing; });  // what was told is looked at in the end
         middle = std::max<std::uint64_t>(of_this == told::committed ? middle * 4 / 5 : middle * 5 / 4, 100);
     }
 }
@@ -79,12 +78,13 @@ TEST_CASE("a transaction that is cancelled at any moment is done or not done, an
     pool lines{context.get_executor(), settings};
     std::vector<std::atomic<told>> seen(clients * of_each);
     std::atomic<int> active{clients};
+    std::atomic<int> failed{0};
     const auto all = [&]() -> asio::awaitable<void> {
         co_await lines.start();
         for (int i = 0; i < clients; ++i) {
             const auto home = asio::make_strand(context);
             asio::co_spawn(home, work(lines, home, i, seen), [&](std::exception_ptr why) {
-                CHECK(why == nullptr);
+                failed += why == nullptr ? 0 : 1;  // here, on several threads, nothing may be CHECKed
                 --active;
             });
         }
@@ -93,6 +93,7 @@ TEST_CASE("a transaction that is cancelled at any moment is done or not done, an
         co_await lines.close(10s);
     };
     run(context, all, threads);
+    CHECK(failed == 0);
 
     std::vector<int> rows(static_cast<std::size_t>(clients * of_each));
     for (const auto& row : table.observer().execute("SELECT v / 2 FROM tx_atomic")) {

@@ -239,6 +239,65 @@ TEST_CASE("a body that has ended its transaction itself is not run again") {
     });
 }
 
+TEST_CASE("a body that puts another transaction in the place of its own is not run again") {
+    number_table table{"tx_replaced"};
+    run_on(settings(1), [&](pool& lines) -> asio::awaitable<void> {
+        int value = 0;
+        const auto in_parts = [&](transaction& tx) -> asio::awaitable<void> {
+            auto& on = tx.connection();
+            co_await tx.execute(table.insert(++value));
+            co_await tx.commit();
+            tx = co_await on.begin();
+            co_await tx.execute(raising("40001"));
+        };
+        const auto how = co_await outcome_of(lines.transaction(in_parts));
+        CHECK(how == sqlstate::serialization_failure);
+        CHECK(table.rows() == "1");
+    });
+}
+
+TEST_CASE("a body whose lease ends, or that gives its transaction away, has committed nothing and is not told it had") {
+    number_table table{"tx_let_go"};
+    run_on(settings(1), [&](pool& lines) -> asio::awaitable<void> {
+        auto lease = co_await lines.acquire();
+        const auto lets_go = [&](transaction& tx) -> asio::awaitable<void> {
+            co_await tx.execute(table.insert(1));
+            lease.release();
+        };
+        const auto released = co_await outcome_of(lease->transaction(lets_go));
+        CHECK(released == pool_errc::lease_released);
+        const auto gives_away = [&](transaction& tx) -> asio::awaitable<void> {
+            co_await tx.execute(table.insert(2));
+            const auto mine = std::move(tx);
+        };
+        const auto given = co_await outcome_of(lines.transaction(gives_away));
+        CHECK(given == pool_errc::transaction_ended);
+        const auto empty = [&] { return table.rows().empty(); };
+        const bool rolled_back = co_await reached(empty);
+        CHECK(rolled_back);
+    });
+}
+
+TEST_CASE("a COMMIT of which the server itself does not know the outcome is unknown") {
+    const std::string code = GENERATE("08007", "40003");
+    number_table table{"tx_server_unsure"};
+    table.observer().execute("CREATE OR REPLACE FUNCTION tx_unsure() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                             "RAISE EXCEPTION 'who knows' USING ERRCODE = '" +
+                             code +
+                             "'; END $$; CREATE CONSTRAINT TRIGGER unsure AFTER INSERT ON tx_server_unsure DEFERRABLE "
+                             "INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION tx_unsure()");
+    run_on(settings(1), [&](pool& lines) -> asio::awaitable<void> {
+        int runs = 0;
+        const auto body = [&](transaction& tx) -> asio::awaitable<void> {
+            ++runs;
+            co_await tx.execute(table.insert(1));
+        };
+        const auto how = co_await outcome_of(lines.transaction(body));
+        CHECK(how == pool_errc::commit_unknown);
+        CHECK(runs == 1);
+    });
+}
+
 TEST_CASE("a savepoint's body is rolled back alone, and never run again by itself") {
     number_table table{"tx_savepoint"};
     run_on(settings(1), [&](pool& lines) -> asio::awaitable<void> {

@@ -107,8 +107,7 @@ TEST_CASE("what SQL has begun gets savepoints, and what SQL has ended is over") 
     });
 }
 
-TEST_CASE(
-    "a statement fails when the rollback that it must wait for does, and the transaction around can be rolled back") {
+TEST_CASE("a savepoint that the program has released itself costs the transaction around it, and no more") {
     number_table table{"tx_unpaid"};
     run_on(one_connection(), [&](pool& lines) -> asio::awaitable<void> {
         auto lease = co_await lines.acquire();
@@ -118,13 +117,10 @@ TEST_CASE(
             co_await inner.execute(table.insert(1));
             co_await inner.execute("RELEASE SAVEPOINT trunkline_1");  // what nobody should do
         }
-        const auto no_such_savepoint = make_error_code(static_cast<sqlstate>(sqlstate_value("3B001")));
         const auto next = co_await outcome_of(outer.execute(table.insert(2)));
-        CHECK(next == no_such_savepoint);
+        CHECK(next == error_code{sqlstate_value("25P02"), sqlstate_category()});
         const auto committed = co_await outcome_of(outer.commit());
-        CHECK(committed.failed());
-        CHECK(outer.is_open());
-        co_await outer.rollback();
+        CHECK(committed == pool_errc::transaction_aborted);
         co_await lease->execute(table.insert(3));
         CHECK(table.rows() == "3");
     });
@@ -167,9 +163,10 @@ TEST_CASE("a statement that finds the connection busy leaves the transaction as 
         const auto here = co_await asio::this_coro::executor;
         bool slept = false;
         const auto sleeper = [&]() -> asio::awaitable<void> {
-            co_await tx.query("SELECT pg_sleep(0.2)");
+            co_await tx.query("SELECT pg_advisory_xact_lock(170042)");
             slept = true;
         };
+        table.observer().execute("SELECT pg_advisory_lock(170042)");
         asio::co_spawn(here, sleeper(), asio::detached);
         const bool runs = co_await reached([&] { return table.state_of(lease->backend_pid()) == "active"; });
         CHECK(runs);
@@ -178,6 +175,7 @@ TEST_CASE("a statement that finds the connection busy leaves the transaction as 
         CHECK(tx.is_open());
         const auto begun = co_await outcome_of(tx.begin());
         CHECK(begun == pool_errc::operation_in_progress);
+        table.observer().execute("SELECT pg_advisory_unlock(170042)");
         const bool done = co_await reached([&] { return slept; });
         CHECK(done);
         co_await tx.commit();
@@ -235,5 +233,40 @@ TEST_CASE("transactions leave nothing behind that a returned session must be res
         }
         CHECK(lines.stats().resets == 0);
         CHECK(lines.stats().rollbacks == 0);
+    });
+}
+
+TEST_CASE("a statement that was made before a transaction was given up does not run inside that") {
+    number_table table{"tx_made_before"};
+    run_on(one_connection(), [&](pool& lines) -> asio::awaitable<void> {
+        auto lease = co_await lines.acquire();
+        auto made = lease->execute(table.insert(1));
+        {
+            auto given_up = co_await lease->begin();
+            co_await given_up.execute(table.insert(2));
+        }
+        const auto how = co_await outcome_of(std::move(made));
+        CHECK(how == pool_errc::operation_in_progress);
+        co_await lease->execute(table.insert(3));
+        CHECK(table.rows() == "3");
+    });
+}
+
+TEST_CASE("a savepoint that the program has rolled away itself holds nothing up") {
+    number_table table{"tx_rolled_away"};
+    run_on(one_connection(), [&](pool& lines) -> asio::awaitable<void> {
+        auto lease = co_await lines.acquire();
+        co_await lease->execute("BEGIN");
+        co_await lease->execute("SAVEPOINT mine");
+        {
+            auto inner = co_await lease->begin();
+            co_await inner.execute(table.insert(1));
+            co_await inner.execute("ROLLBACK TO SAVEPOINT mine");
+        }
+        const auto failed = co_await outcome_of(*lease, "SELECT 1");  // the transaction has failed: told, and no more
+        CHECK(failed == error_code{sqlstate_value("25P02"), sqlstate_category()});
+        co_await lease->execute("ROLLBACK");
+        co_await lease->execute(table.insert(2));
+        CHECK(table.rows() == "2");
     });
 }

@@ -45,11 +45,11 @@ enum class pool_errc {
     value_out_of_range,     ///< the value does not fit the C++ type asked for
     invalid_value,          ///< a parameter's or an option's value is none of its type (30 February); nothing was sent
     no_such_row,            ///< the result has no row of that number
-    pipeline_aborted,       ///< an earlier statement of its atomic pipeline failed: this one did not run
+    pipeline_aborted,       ///< another statement of its atomic pipeline failed: this one is undone, or did not run
     transaction_ended,      ///< the transaction is over: it was committed, rolled back, or ended by a statement
     transaction_nested,     ///< an inner transaction is open: commit it or roll it back first; nothing was sent
     transaction_aborted,    ///< a statement in it had failed, so its COMMIT rolled it back: see that statement's error
-    commit_unknown,         ///< the COMMIT has no answer: it may have happened or not. Look before you do it again
+    commit_unknown,         ///< the COMMIT has no answer: it happened, or will, or not. Do it again under a key only
 };
 
 /// What to do about an error, whoever raised it: compare an `error_code` with these.
@@ -87,6 +87,8 @@ struct diagnostics {
 class error : public boost::system::system_error {
 public:
     error(error_code code, diagnostics what_the_server_said);
+    /// Of that statement, whose first 1,000 bytes are kept.
+    error(error_code code, diagnostics what_the_server_said, std::string_view statement);
     error(error_code code, const std::string& context, diagnostics what_the_server_said = {});
 
     [[nodiscard]] const char* what() const noexcept override { return story_->what.c_str(); }
@@ -96,12 +98,15 @@ public:
     [[nodiscard]] std::string_view hint() const noexcept { return story_->said.hint; }
     [[nodiscard]] std::string_view constraint() const noexcept { return story_->said.constraint; }
     [[nodiscard]] int position() const noexcept { return story_->said.position; }
+    /// The statement that the server refused, up to 1,000 bytes of it, without its parameters; empty if it was none.
+    [[nodiscard]] std::string_view statement() const noexcept { return story_->statement; }
     [[nodiscard]] const diagnostics& server_diagnostics() const noexcept { return story_->said; }
 
 private:
     struct story {
         diagnostics said;
         std::string what;
+        std::string statement{};
     };
     std::shared_ptr<const story> story_;  // shared, so that copying the exception cannot throw
 };

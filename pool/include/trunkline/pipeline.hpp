@@ -38,8 +38,9 @@ struct statement_outcome {
 
 /// For a pipeline.
 struct pipeline_options {
-    /// One implicit transaction: where a statement fails those before it are undone, and those behind it do not run
-    /// (`pool_errc::pipeline_aborted`). Otherwise each statement stands alone.
+    /// One implicit transaction: where a statement fails, or their common commit, those before it are undone and those
+    /// behind it do not run (`pool_errc::pipeline_aborted`). BEGIN and COMMIT do not belong in there. Otherwise each
+    /// statement stands alone.
     bool atomic = false;
     /// Over all of it, from the call to the last answer; then as for a statement (`query_options`). 0: `query.timeout`.
     std::chrono::milliseconds timeout{0};
@@ -92,15 +93,16 @@ private:
 /// A statement of a pipeline failed: the first that did. Its code and words are those of that statement.
 class pipeline_error : public error {
 public:
-    pipeline_error(std::size_t statement, std::vector<statement_outcome> outcomes);
+    /// `sql`: the text of the statement with that number.
+    pipeline_error(std::size_t number, std::string_view sql, std::vector<statement_outcome> outcomes);
 
-    /// Its number, from 0.
-    [[nodiscard]] std::size_t statement() const noexcept { return statement_; }
+    /// The statement's number, from 0.
+    [[nodiscard]] std::size_t number() const noexcept { return number_; }
     /// Of all statements, in order.
     [[nodiscard]] const std::vector<statement_outcome>& outcomes() const noexcept { return *outcomes_; }
 
 private:
-    std::size_t statement_;
+    std::size_t number_;
     std::shared_ptr<const std::vector<statement_outcome>> outcomes_;  // shared, so that copying cannot throw
 };
 

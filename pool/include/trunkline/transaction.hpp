@@ -125,11 +125,14 @@ public:
     [[nodiscard]] bool is_savepoint() const noexcept { return is_savepoint_; }
     /// Whether it has neither been committed nor rolled back, as far as is known here, and its lease lives.
     [[nodiscard]] bool is_open() const noexcept;
+    /// Whether it has been committed or rolled back, as far as is known here, whatever has become of its lease.
+    [[nodiscard]] bool has_ended() const noexcept;
     /// The connection that it runs on, for what this has no words for. Throws `error` like an operation.
     [[nodiscard]] trunkline::connection& connection() const;
 
 private:
     friend class trunkline::connection;
+    friend struct detail::failed_run;
     friend boost::asio::awaitable<void> detail::recover(detail::failed_run& from, retry_options retry);
     transaction(std::shared_ptr<detail::transaction_state> state, std::uint64_t level, bool is_savepoint) noexcept
         : state_{std::move(state)},
@@ -149,10 +152,13 @@ namespace detail {
 
 /// What remains to be done when one run of a body, or its COMMIT, has failed with `why`. `committing`: it was the COMMIT.
 struct failed_run {
+    failed_run(transaction& begun, unsigned number) noexcept : of{begun}, level{begun.level_}, runs{number} {}
+
     transaction& of;
-    std::exception_ptr why;
-    bool committing;
-    unsigned runs;
+    const std::uint64_t level;  // as it was begun: the body may have put another transaction in its place
+    const unsigned runs;
+    std::exception_ptr why{};
+    bool committing = false;
 };
 /// Throws `error` (`invalid_value`).
 void check(const retry_options& retry);
@@ -168,7 +174,7 @@ boost::asio::awaitable<void> run_body(transaction& in, Body& body, std::optional
         gave.emplace(std::move(value));
     }
     committing = true;
-    if (in.is_open()) {  // else the body has ended it itself
+    if (!in.has_ended()) {  // by the body itself
         co_await in.commit();
     }
 }
@@ -180,7 +186,7 @@ boost::asio::awaitable<transaction_result<Body>> repeat(auto begin, Body& body, 
     for (unsigned runs = 1;; ++runs) {
         trunkline::transaction opened = co_await begin();
         std::optional<value> gave;
-        failed_run failure{opened, nullptr, false, runs};
+        failed_run failure{opened, runs};
         try {
             co_await run_body(opened, body, gave, failure.committing);
         } catch (...) {

@@ -10,6 +10,18 @@ namespace trunkline::pg {
 
 namespace {
 
+/// The failure of a piece, or the session's last words, which are the whole's. True: it was the piece's.
+bool take_failure(operation& whole, operation& piece, const PGresult* got) {
+    auto said = diagnosis_of(got);
+    const auto code = code_of(said);
+    const bool is_last = ends_session(said) || code == pool_errc::connection_lost;
+    operation& whose = is_last ? whole : piece;
+    if (!whose.code) {
+        fail(whose, code, std::move(said));
+    }
+    return !is_last;
+}
+
 /// One result of the next piece. False: none that belongs here.
 bool take(operation& whole, PGresult* got) {
     batch& into = *whole.pieces;
@@ -30,17 +42,18 @@ bool take(operation& whole, PGresult* got) {
         }
         return into.atomic;
     case PGRES_FATAL_ERROR:
-    case PGRES_BAD_RESPONSE:
-        if (!piece.code) {
-            auto said = diagnosis_of(got);
-            const auto code = code_of(said);
-            const bool is_last = ends_session(said) || code == pool_errc::connection_lost;
-            into.heard = !is_last;
-            fail(is_last ? whole : piece, code, std::move(said));
-        }
-        return true;
+    case PGRES_BAD_RESPONSE: into.heard = take_failure(whole, piece, got); return true;
     default: return false;
     }
+}
+
+bool is_failure(const PGresult* got) noexcept {
+    return PQresultStatus(got) == PGRES_FATAL_ERROR || PQresultStatus(got) == PGRES_BAD_RESPONSE;
+}
+
+/// Whether what comes now answers a Sync, where the server commits, and no statement.
+bool is_at_sync(const batch& now) noexcept {
+    return !now.heard && (now.atomic ? now.is_all_answered() : now.answered > now.settled);
 }
 
 }  // namespace
@@ -92,13 +105,16 @@ progress collect_batch(PGconn* from, operation& whole, std::size_t& syncs) {
         if (PQresultStatus(got) == PGRES_PIPELINE_SYNC) {
             PQclear(got);
             --syncs;
-            into.settled = into.answered;
             if (into.heard || (into.atomic ? !into.is_all_answered() : into.under_way() != syncs)) {
                 return progress::out_of_step;
             }
+            into.settled = into.answered;
             if (into.is_all_answered()) {
                 return progress::ended;
             }
+        } else if (is_failure(got) && is_at_sync(into)) {  // a deferred constraint, say: what it commits is undone
+            const result taken{got};
+            (void)take_failure(whole, into.pieces[into.answered - 1], got);
         } else if (into.answered == into.sent) {
             PQclear(got);
             return progress::out_of_step;

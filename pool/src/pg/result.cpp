@@ -1,3 +1,5 @@
+#include "statement_text.hpp"
+
 #include <trunkline/result.hpp>
 
 #include <libpq-fe.h>
@@ -17,16 +19,6 @@ std::string of_statement(std::string_view text) { return text.empty() ? "" : "; 
     throw error{pool_errc::no_such_column, "column " + std::to_string(asked) +
                                                " was asked for, counted from 0; the result has " +
                                                column_count(PQnfields(from)) + of_statement(statement)};
-}
-
-/// So long a beginning that it ends with a whole character of UTF-8.
-std::string_view beginning_of(std::string_view statement) noexcept {
-    constexpr std::size_t most = 1'000;
-    auto length = std::min(statement.size(), most);
-    while (length > 0 && length < statement.size() && (statement[length] & 0xC0) == 0x80) {
-        --length;
-    }
-    return statement.substr(0, length);
 }
 
 std::size_t number_of(const PGresult* from, const char* statement, std::string_view name) {
@@ -51,7 +43,7 @@ std::size_t number_of(const PGresult* from, const char* statement, std::string_v
 // numbers are checked here, and libpq never sees a bad one.
 
 result::result(pg_result* data, std::string_view statement) noexcept : data_{data} {
-    const auto text = beginning_of(statement);
+    const auto text = pg::beginning_of(statement);
     // In libpq's own memory of this result, which has room left, mostly.
     if (auto* const copy = text.empty() ? nullptr : static_cast<char*>(PQresultAlloc(data, text.size() + 1))) {
         *std::ranges::copy(text, copy).out = 0;

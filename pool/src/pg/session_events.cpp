@@ -32,7 +32,7 @@ void session::link::on_ready(direction which, std::shared_ptr<socket_owner> self
     {
         const std::lock_guard lock{mutex_};
         if (which == direction::write) {
-            on_writable(told);
+            attempt(told, [&] { on_writable(told); });
         } else if (socket_->is_open()) {
             attempt(told, [&] { on_readable(told); });
             if (socket_->is_open()) {
@@ -122,7 +122,10 @@ void session::link::take_answers(news& told) {
             break;
         case progress::ended:
             if (what == unit::statement && current_ == nullptr && syncs_left_ > 0 && --syncs_left_ > 0) {
-                break;  // of a pipeline that was given up
+                // Of a pipeline that was given up: the next of its statements runs, and is to be stopped too.
+                ask_again_at_ = unrest_.request_open ? ask_again_at_ : clock::now();
+                arm();
+                break;
             }
             if (is_users && !is_batch && !into.code && !into.rows.is_answer()) {
                 // An end without an answer belongs to nothing that was asked: a ReadyForQuery out of turn.
@@ -143,7 +146,11 @@ void session::link::take_answers(news& told) {
             }
             break;
         case progress::out_of_step:
-            condemn(told, "the server's answers are out of step with what it was asked");
+            if (PQstatus(connection_.get()) != CONNECTION_OK) {
+                lose(told);
+            } else {
+                condemn(told, "the server's answers are out of step with what it was asked");
+            }
             return;
         }
     }

@@ -21,6 +21,7 @@ void session::link::give_up(error_code code, news& told) {
             if (!connection_) {
                 return;
             }
+            settle_batch(*current_->pieces);
         }
     }
     operation* const ended = take_operation();

@@ -21,6 +21,15 @@ bool send_close(PGconn* to, const char* name) {
 }
 #endif
 
+/// Whether the server refuses the statement as it stands: class 42, and what is not there (3F) or not supported (0A).
+bool blames_statement(const error_code& code) {
+    if (code.category() != sqlstate_category()) {
+        return false;
+    }
+    const auto state = to_string(static_cast<sqlstate>(code.value()));
+    return state.starts_with("42") || state.starts_with("3F") || state.starts_with("0A");
+}
+
 std::span<const parameters::entry> entries_of(const operation& what) noexcept {
     return what.values != nullptr ? what.values->entries() : std::span<const parameters::entry>{};
 }
@@ -132,9 +141,11 @@ bool session::link::settle_warming(operation& ended, news& told) {
         prepared_.add(warming_[i], by);
     }
     policy_->prepares.fetch_add(done, std::memory_order_relaxed);
-    const bool failed = done < warming_.size() && ended.code.category() == sqlstate_category();
+    const bool failed = done < warming_.size() && blames_statement(ended.code);
     if (failed) {
         warming_[done]->unfit_to_warm.store(true, std::memory_order_relaxed);
+    } else if (ended.code.category() == sqlstate_category() && state() != session_state::broken) {
+        ended.code = {};  // a lock, or no memory: without them, then
     }
     warming_.clear();
     if (!failed || PQtransactionStatus(connection_.get()) != PQTRANS_IDLE) {

@@ -52,7 +52,7 @@ void session::link::admit(operation& what, news& told) {
         count_statement();
     }
     auto timeout = what.timeout;
-    if (timeout.count() == 0) {
+    if (timeout.count() == 0 && !what.is_pools) {
         timeout = std::chrono::milliseconds{policy_->query_timeout.load(std::memory_order_relaxed)};
     }
     if (timeout.count() > 0) {
@@ -127,6 +127,7 @@ void session::link::send(operation& what, news& told) {
         lose(told);
     } else if (what.pieces != nullptr) {
         feed(told);
+        take_answers(told);  // libpq reads, too, where it cannot write: then nothing tells of what it has read
     } else {
         flush(told);
     }
