@@ -145,7 +145,7 @@ TEST_CASE("PI-1: a constraint that is checked at the commit fails the statement 
         co_await c.execute("CREATE TEMP TABLE child (a int REFERENCES parent DEFERRABLE INITIALLY DEFERRED)");
         co_await c.execute("INSERT INTO parent VALUES (1)");
         const error_code violation = sqlstate::foreign_key_violation;
-        for (const std::size_t wrong : {0, 2, 4}) {
+        for (const std::size_t wrong : {std::size_t{0}, std::size_t{2}, std::size_t{4}}) {
             for (const bool atomic : {false, true}) {
                 pipeline all;
                 for (std::size_t i = 0; i < 5; ++i) {
