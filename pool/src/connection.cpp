@@ -16,9 +16,13 @@ boost::asio::awaitable<result> connection::run(query_options options, std::strin
                                     : run_settled(options, std::move(sql), std::move(values));
 }
 
+bool connection::owes_rollback() const noexcept {
+    return transactions_ != nullptr && transactions_->owed() != detail::transaction_state::none;
+}
+
 /// Behind the rollbacks that are owed.
 boost::asio::awaitable<result> connection::run_settled(query_options options, std::string sql, parameters values) {
-    if (transactions_ != nullptr && transactions_->owed() != detail::transaction_state::none) {
+    if (owes_rollback()) {
         options.timeout = co_await settle(options.timeout);
     }
     co_return co_await run_now(options, std::move(sql), std::move(values));
@@ -30,7 +34,7 @@ boost::asio::awaitable<result> connection::run_now(query_options options, std::s
     if (session_ == nullptr) {
         throw error{pool_errc::lease_released, diagnostics{}};
     }
-    if (owes_nothing && transactions_ != nullptr && transactions_->owed() != detail::transaction_state::none) {
+    if (owes_nothing && owes_rollback()) {
         throw error{pool_errc::operation_in_progress,
                     "a transaction was given up after this statement was made and before it was awaited"};
     }

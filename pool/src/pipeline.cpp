@@ -1,7 +1,6 @@
 #include "pg/batch.hpp"
 #include "pg/statement_text.hpp"
 #include "running_statement.hpp"
-#include "transaction_state.hpp"
 
 #include <trunkline/connection.hpp>
 #include <trunkline/pipeline.hpp>
@@ -87,7 +86,7 @@ boost::asio::awaitable<std::vector<statement_outcome>> connection::try_run(const
     running.pieces = &all;
     running.timeout = options.timeout;
     try {
-        if (transactions_ != nullptr && transactions_->owed() != detail::transaction_state::none) {
+        if (owes_rollback()) {
             running.timeout = co_await settle(options.timeout);
         }
     } catch (const error& failed) {

@@ -133,6 +133,7 @@ private:
     boost::asio::awaitable<result> run_now(query_options options, std::string sql, parameters values,
                                            bool owes_nothing = false);
     boost::asio::awaitable<std::chrono::milliseconds> settle(std::chrono::milliseconds timeout);
+    [[nodiscard]] bool owes_rollback() const noexcept;
     [[nodiscard]] bool is_settled() const noexcept;
     static boost::asio::awaitable<std::uint64_t> count(boost::asio::awaitable<result> running);
 

@@ -65,13 +65,7 @@ public:
     /// (`invalid_value`, `too_large` …).
     template <typename... Args>
     pipeline& add(std::string_view sql, const Args&... args) {
-        parameters values;
-        static_assert(
-            (parameter<Args> && ...),
-            "a parameter of this type has no mapping: specialise trunkline::parameter_traits for it, or convert "
-            "it");
-        (values.add(args), ...);
-        append(sql, std::move(values));
+        append(sql, detail::collect<const Args&...>(args...));
         return *this;
     }
 

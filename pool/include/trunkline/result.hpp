@@ -1,5 +1,6 @@
 #pragma once
 
+#include <trunkline/detail/index_iterator.hpp>
 #include <trunkline/error.hpp>
 #include <trunkline/field.hpp>
 
@@ -14,10 +15,14 @@ struct pg_result;  // libpq's PGresult
 
 namespace trunkline {
 
+class result;
+class row;
+
 namespace detail {
 class row_reader;
 template <typename... Ts>
 class typed_rows;
+row row_at(const result& of, std::size_t number);
 }  // namespace detail
 
 /// One row of a result. Valid as long as its result.
@@ -96,25 +101,7 @@ public:
     /// The server's command tag: `INSERT 0 1`.
     [[nodiscard]] std::string_view command_tag() const noexcept;
 
-    class iterator {
-    public:
-        using value_type = row;
-        using difference_type = std::ptrdiff_t;
-        iterator() noexcept = default;
-        row operator*() const noexcept { return (*of_)[at_]; }
-        iterator& operator++() noexcept {
-            ++at_;
-            return *this;
-        }
-        iterator operator++(int) noexcept { return {of_, at_++}; }
-        bool operator==(const iterator&) const noexcept = default;
-
-    private:
-        friend class result;
-        iterator(const result* of, std::size_t at) noexcept : of_{of}, at_{at} {}
-        const result* of_ = nullptr;
-        std::size_t at_ = 0;
-    };
+    using iterator = detail::index_iterator<result, row, &detail::row_at>;
     [[nodiscard]] iterator begin() const noexcept { return {this, 0}; }
     [[nodiscard]] iterator end() const noexcept { return {this, size()}; }
 
@@ -131,6 +118,8 @@ private:
 };
 
 namespace detail {
+
+inline row row_at(const result& of, std::size_t number) { return of[number]; }
 
 /// The values of one row after another: what is the same in all of them is asked once.
 class row_reader {

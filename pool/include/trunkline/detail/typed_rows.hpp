@@ -28,34 +28,19 @@ public:
 
     [[nodiscard]] std::size_t size() const noexcept { return from_->size(); }
     [[nodiscard]] bool empty() const noexcept { return size() == 0; }
-    [[nodiscard]] std::tuple<Ts...> operator[](std::size_t i) const {
-        return values((*from_)[i], std::index_sequence_for<Ts...>{});
+    [[nodiscard]] std::tuple<Ts...> operator[](std::size_t i) const { return tuple_at(*from_, i); }
+
+private:
+    static std::tuple<Ts...> tuple_at(const result& from, std::size_t i) {
+        return values(from[i], std::index_sequence_for<Ts...>{});
     }
 
-    class iterator {
-    public:
-        using value_type = std::tuple<Ts...>;
-        using difference_type = std::ptrdiff_t;
-        iterator() noexcept = default;
-        value_type operator*() const { return typed_rows{of_, 0}[at_]; }
-        iterator& operator++() noexcept {
-            ++at_;
-            return *this;
-        }
-        iterator operator++(int) noexcept { return {of_, at_++}; }
-        bool operator==(const iterator&) const noexcept = default;
-
-    private:
-        friend class typed_rows;
-        iterator(const result* of, std::size_t at) noexcept : of_{of}, at_{at} {}
-        const result* of_ = nullptr;
-        std::size_t at_ = 0;
-    };
+public:
+    using iterator = index_iterator<result, std::tuple<Ts...>, &tuple_at>;
     [[nodiscard]] iterator begin() const noexcept { return {from_, 0}; }
     [[nodiscard]] iterator end() const noexcept { return {from_, size()}; }
 
 private:
-    typed_rows(const result* checked, int) noexcept : from_{checked} {}
     template <std::size_t... I>
     static std::tuple<Ts...> values(const row& of, std::index_sequence<I...>) {
         return std::tuple<Ts...>{of.get<Ts>(I)...};
