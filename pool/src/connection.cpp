@@ -1,5 +1,5 @@
 #include "pg/session.hpp"
-#include "running_statement.hpp"
+#include "running_transfer.hpp"
 #include "transaction_state.hpp"
 
 #include <trunkline/connection.hpp>
@@ -12,7 +12,7 @@ namespace trunkline {
 
 boost::asio::awaitable<result> connection::run(query_options options, std::string sql, parameters values) {
     // Only who has used a guard can owe a rollback: all others are spared a frame.
-    return transactions_ == nullptr ? run_now(options, std::move(sql), std::move(values), true)
+    return transactions_ == nullptr ? run_now(options.timeout, std::move(sql), std::move(values), true)
                                     : run_settled(options, std::move(sql), std::move(values));
 }
 
@@ -25,12 +25,12 @@ boost::asio::awaitable<result> connection::run_settled(query_options options, st
     if (owes_rollback()) {
         options.timeout = co_await settle(options.timeout);
     }
-    co_return co_await run_now(options, std::move(sql), std::move(values));
+    co_return co_await run_now(options.timeout, std::move(sql), std::move(values));
 }
 
 /// `owes_nothing`: as it was called; it is awaited later, maybe.
-boost::asio::awaitable<result> connection::run_now(query_options options, std::string sql, parameters values,
-                                                   bool owes_nothing) {
+boost::asio::awaitable<result> connection::run_now(std::chrono::milliseconds timeout, std::string sql,
+                                                   parameters values, bool owes_nothing) {
     if (session_ == nullptr) {
         throw error{pool_errc::lease_released, diagnostics{}};
     }
@@ -41,7 +41,7 @@ boost::asio::awaitable<result> connection::run_now(query_options options, std::s
     detail::running_statement statement;
     statement.sql = sql;
     statement.values = &values;
-    statement.timeout = options.timeout;
+    statement.timeout = timeout;
     co_await statement.sleeper.until([&] {
         // With a copy of its own: the frame and the lease may be gone before `start` has returned.
         statement.start_on(session_);
@@ -55,7 +55,28 @@ boost::asio::awaitable<result> connection::run_now(query_options options, std::s
     co_return std::move(statement.rows);
 }
 
-boost::asio::awaitable<std::uint64_t> connection::count(boost::asio::awaitable<result> running) {
+/// A stream or a COPY, behind the rollbacks that are owed.
+boost::asio::awaitable<detail::transfer_handle> connection::open(detail::transfer_sort sort, query_options options,
+                                                                 std::string sql, parameters values) {
+    if (owes_rollback()) {
+        options.timeout = co_await settle(options.timeout);
+    }
+    if (session_ == nullptr) {
+        throw error{pool_errc::lease_released, diagnostics{}};
+    }
+    detail::transfer_handle opened{
+        new detail::running_transfer{sort, std::move(sql), std::move(values), options.timeout}};
+    co_await opened->sleeper.until([&] {
+        // With a copy of its own: the frame and the lease may be gone before `start` has returned.
+        opened->start_on(session_);
+    });
+    if (opened->has_failed()) {
+        opened->check();
+    }
+    co_return opened;
+}
+
+boost::asio::awaitable<std::uint64_t> detail::rows_affected_by(boost::asio::awaitable<result> running) {
     const result done = co_await std::move(running);
     co_return done.rows_affected();
 }

@@ -47,6 +47,7 @@ public:
         case pool_errc::transaction_nested: return "an inner transaction is open";
         case pool_errc::transaction_aborted: return "the transaction had failed, and was rolled back";
         case pool_errc::commit_unknown: return "the outcome of the COMMIT is unknown";
+        case pool_errc::copy_ended: return "the COPY has ended";
         }
         return "unknown error";
     }

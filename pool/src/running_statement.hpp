@@ -10,37 +10,44 @@
 
 namespace trunkline::detail {
 
-/// A statement under way, in the frame of the coroutine that awaits it. That frame must stay under 1,020 bytes, or Asio
-/// takes each from malloc instead of its own recycler.
-struct running_statement : pg::operation {
-    running_statement() noexcept {
-        complete = [](pg::operation& self) { static_cast<running_statement&>(self).sleeper.dispatch(); };
-        drop = [](pg::operation& self) noexcept { static_cast<running_statement&>(self).sleeper.drop(); };
+/// An operation under way, and the coroutine that awaits it.
+template <typename Operation>
+struct awaited_operation : Operation {
+    template <typename... Args>
+    explicit awaited_operation(Args&&... args) noexcept : Operation{static_cast<Args&&>(args)...} {
+        this->complete = [](pg::operation& self) { static_cast<awaited_operation&>(self).sleeper.dispatch(); };
+        this->drop = [](pg::operation& self) noexcept { static_cast<awaited_operation&>(self).sleeper.drop(); };
     }
 
     /// Starts it; `sleeper` resumes when it has ended.
     void start_on(std::shared_ptr<pg::session> session) noexcept {
-        if (cancel_by_slot(session)) {
+        if (on_cancellation([this, session] { session->cancel(*this); })) {
             session->start(*this);
+        } else {
+            this->code = make_error_code(boost::system::errc::not_enough_memory);
+            sleeper.try_post();
         }
     }
 
     suspension sleeper;
 
-private:
-    /// False: there was no memory for it, and the statement ends with that.
-    bool cancel_by_slot(const std::shared_ptr<pg::session>& session) noexcept {
+protected:
+    /// False: there was no memory for it.
+    template <typename Cancel>
+    bool on_cancellation(Cancel cancel) noexcept {
         try {
             if (auto slot = sleeper.slot(); slot.is_connected()) {
-                slot.assign([this, session](boost::asio::cancellation_type) { session->cancel(*this); });
+                slot.assign([cancel](boost::asio::cancellation_type) { cancel(); });
             }
             return true;
         } catch (const std::bad_alloc&) {
-            code = make_error_code(boost::system::errc::not_enough_memory);
-            sleeper.try_post();
             return false;
         }
     }
 };
+
+/// A statement under way, in the frame of the coroutine that awaits it. That frame must stay under 1,020 bytes, or Asio
+/// takes each from malloc instead of its own recycler.
+using running_statement = awaited_operation<pg::operation>;
 
 }  // namespace trunkline::detail

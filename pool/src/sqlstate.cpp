@@ -126,7 +126,8 @@ bool pool_error_means(pool_errc value, errc condition) {
     case pool_errc::transaction_ended:
     case pool_errc::transaction_nested:
     case pool_errc::transaction_aborted:
-    case pool_errc::commit_unknown: return false;
+    case pool_errc::commit_unknown:
+    case pool_errc::copy_ended: return false;
     }
     return false;
 }

@@ -117,7 +117,7 @@ asio::awaitable<std::chrono::milliseconds> connection::settle(std::chrono::milli
     const auto begun = steady_clock::now();
     const auto left = [&] {
         const auto rest = timeout - duration_cast<milliseconds>(steady_clock::now() - begun);
-        return query_options{timeout.count() == 0 ? timeout : std::max(rest, milliseconds{1})};
+        return timeout.count() == 0 ? timeout : std::max(rest, milliseconds{1});
     };
     const auto send = [&](std::string sql) { return run_now(left(), std::move(sql), parameters{}); };
     // After each wait the lease may have ended, and the connection may be another's.
@@ -162,7 +162,7 @@ asio::awaitable<std::chrono::milliseconds> connection::settle(std::chrono::milli
         check_lease();
         state->end(level);
     }
-    co_return left().timeout;
+    co_return left();
 }
 
 asio::awaitable<transaction> connection::begin(transaction_options options) {
@@ -232,7 +232,19 @@ asio::awaitable<result> transaction::run(query_options options, std::string sql,
         options.timeout = co_await on.settle(options.timeout);
     }
     check_inside(*state, level, *on.session_);
-    co_return co_await on.run_now(options, std::move(sql), std::move(values));
+    co_return co_await on.run_now(options.timeout, std::move(sql), std::move(values));
+}
+
+asio::awaitable<detail::transfer_handle> transaction::open(detail::transfer_sort sort, query_options options,
+                                                           std::string sql, parameters values) {
+    auto& on = connection();
+    const auto state = state_;
+    const auto level = level_;
+    if (!on.is_settled()) {
+        options.timeout = co_await on.settle(options.timeout);
+    }
+    check_inside(*state, level, *on.session_);
+    co_return co_await on.open(sort, options, std::move(sql), std::move(values));
 }
 
 asio::awaitable<transaction> transaction::begin() {

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <trunkline/detail/statement_calls.hpp>
 #include <trunkline/detail/transaction_body.hpp>
 #include <trunkline/parameters.hpp>
 #include <trunkline/pipeline.hpp>
+#include <trunkline/query_options.hpp>
 #include <trunkline/result.hpp>
 #include <trunkline/transaction_options.hpp>
 
@@ -28,13 +30,6 @@ class transaction_state;
 
 class transaction;
 
-/// For one statement.
-struct query_options {
-    /// From the call to the outcome; then it fails with `pool_errc::query_timeout`, the server is made to stop, and the
-    /// connection goes on. 0: `query.timeout` of the pool's settings.
-    std::chrono::milliseconds timeout{0};
-};
-
 /// One session with the server, as a lease hands it out. It runs one operation at a time; a second one meanwhile fails
 /// with `pool_errc::operation_in_progress` and harms nothing. Any thread may use it, one at a time. It is valid as
 /// long as its lease. Without a session (an empty lease) every statement throws `pool_errc::lease_released`.
@@ -43,41 +38,10 @@ struct query_options {
 /// `boost::asio::error::operation_aborted`, and the server is asked to stop. A statement that follows waits until the
 /// server has done so; if it does not within `query.cancel_timeout`, the connection is lost. A time-out is the same with
 /// `pool_errc::query_timeout`.
-class connection {
+class connection : public detail::statement_calls<connection> {
 public:
     connection(const connection&) = delete;
     connection& operator=(const connection&) = delete;
-
-    /// Runs one statement with its parameters `$1 …` in the binary format and gives its rows. Statement and parameters
-    /// are copied before the first suspension. Throws `error`: a `sqlstate` of the server's, a `pool_errc`, or
-    /// `operation_aborted`. After a server's error the connection goes on.
-    template <typename... Args>
-    boost::asio::awaitable<result> query(std::string_view sql, Args&&... args) {
-        auto values = detail::collect<Args...>(args...);
-        return run({}, std::string{sql}, std::move(values));
-    }
-    template <typename... Args>
-    boost::asio::awaitable<result> query(query_options options, std::string_view sql, Args&&... args) {
-        auto values = detail::collect<Args...>(args...);
-        return run(options, std::string{sql}, std::move(values));
-    }
-    /// The same with a list of parameters that is put together at run time.
-    boost::asio::awaitable<result> query(std::string_view sql, parameters values) {
-        return run({}, std::string{sql}, std::move(values));
-    }
-    boost::asio::awaitable<result> query(query_options options, std::string_view sql, parameters values) {
-        return run(options, std::string{sql}, std::move(values));
-    }
-
-    /// Runs one statement and gives the number of rows that it touched. Otherwise like `query`.
-    template <typename... Args>
-    boost::asio::awaitable<std::uint64_t> execute(std::string_view sql, Args&&... args) {
-        return count(query(sql, std::forward<Args>(args)...));
-    }
-    template <typename... Args>
-    boost::asio::awaitable<std::uint64_t> execute(query_options options, std::string_view sql, Args&&... args) {
-        return count(query(options, sql, std::forward<Args>(args)...));
-    }
 
     /// Begins a transaction, in one round trip, and gives the guard that rolls it back unless it is committed. Inside one
     /// that is open already, begun here or by SQL, it is a savepoint (`trunkline_1`, `trunkline_2`, … by depth). Throws
@@ -127,15 +91,17 @@ protected:
 
 private:
     friend class trunkline::transaction;
+    friend class detail::statement_calls<connection>;
 
     boost::asio::awaitable<result> run(query_options options, std::string sql, parameters values);
     boost::asio::awaitable<result> run_settled(query_options options, std::string sql, parameters values);
-    boost::asio::awaitable<result> run_now(query_options options, std::string sql, parameters values,
+    boost::asio::awaitable<result> run_now(std::chrono::milliseconds timeout, std::string sql, parameters values,
                                            bool owes_nothing = false);
+    boost::asio::awaitable<detail::transfer_handle> open(detail::transfer_sort sort, query_options options,
+                                                         std::string sql, parameters values);
     boost::asio::awaitable<std::chrono::milliseconds> settle(std::chrono::milliseconds timeout);
     [[nodiscard]] bool owes_rollback() const noexcept;
     [[nodiscard]] bool is_settled() const noexcept;
-    static boost::asio::awaitable<std::uint64_t> count(boost::asio::awaitable<result> running);
 
 protected:
     std::shared_ptr<pg::session> session_;

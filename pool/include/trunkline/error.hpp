@@ -50,6 +50,7 @@ enum class pool_errc {
     transaction_nested,     ///< an inner transaction is open: commit it or roll it back first; nothing was sent
     transaction_aborted,    ///< a statement in it had failed, so its COMMIT rolled it back: see that statement's error
     commit_unknown,         ///< the COMMIT has no answer: it happened, or will, or not. Do it again under a key only
+    copy_ended,             ///< the COPY was finished, undone or never begun: nothing was sent
 };
 
 /// What to do about an error, whoever raised it: compare an `error_code` with these.

@@ -44,7 +44,7 @@ struct pool_counts {
     std::uint64_t rollbacks_failed = 0;   ///< of those, closed: it failed or exceeded `lifetime.rollback_timeout`
     std::uint64_t resets = 0;             ///< sessions reset after a lease that may have left something behind
     std::uint64_t resets_failed = 0;      ///< of those, closed because the server refused the reset
-    std::uint64_t drains = 0;             ///< COPYs through `query()`, ended so that their session could go on
+    std::uint64_t drains = 0;             ///< COPYs left in the middle, or through `query()`, whose session went on
     std::uint64_t drains_given_up = 0;    ///< sessions closed: more was left of a COPY or result than `reset` allows
     std::uint64_t checks = 0;             ///< connections asked for a sign of life, or the program's hook, for a caller
     std::uint64_t keepalives = 0;         ///< connections asked for a sign of life though nobody wanted one

@@ -47,12 +47,16 @@ boost::asio::awaitable<void> recover(failed_run& from, retry_options retry);
 /// Errors of all its operations, besides the connection's own: `pool_errc::transaction_ended` after its end,
 /// `pool_errc::lease_released` after the lease's. In both cases nothing was sent. It may outlive its lease, and does nothing
 /// then. Do not end it by SQL (`COMMIT`, `ROLLBACK`): where that is seen, the guard says `transaction_ended`.
-class transaction {
+///
+/// The calls that run a statement are the connection's, but only as long as this is open. A statement runs inside the
+/// innermost open one, whichever guard it is called on.
+class transaction : public detail::statement_calls<transaction> {
 public:
     /// Holds nothing.
     transaction() noexcept = default;
     transaction(transaction&& other) noexcept
-        : state_{std::move(other.state_)},
+        : statement_calls{},
+          state_{std::move(other.state_)},
           level_{other.level_},
           is_savepoint_{other.is_savepoint_} {}
     transaction& operator=(transaction&& other) noexcept {
@@ -94,33 +98,6 @@ public:
         return detail::transact_within<Body>(*this, std::forward<Body>(body));
     }
 
-    /// The connection's, but only as long as this is open. A statement runs inside the innermost open one, whichever
-    /// guard it is called on.
-    template <typename... Args>
-    boost::asio::awaitable<result> query(std::string_view sql, Args&&... args) {
-        auto values = detail::collect<Args...>(args...);
-        return run({}, std::string{sql}, std::move(values));
-    }
-    template <typename... Args>
-    boost::asio::awaitable<result> query(query_options options, std::string_view sql, Args&&... args) {
-        auto values = detail::collect<Args...>(args...);
-        return run(options, std::string{sql}, std::move(values));
-    }
-    boost::asio::awaitable<result> query(std::string_view sql, parameters values) {
-        return run({}, std::string{sql}, std::move(values));
-    }
-    boost::asio::awaitable<result> query(query_options options, std::string_view sql, parameters values) {
-        return run(options, std::string{sql}, std::move(values));
-    }
-    template <typename... Args>
-    boost::asio::awaitable<std::uint64_t> execute(std::string_view sql, Args&&... args) {
-        return trunkline::connection::count(query(sql, std::forward<Args>(args)...));
-    }
-    template <typename... Args>
-    boost::asio::awaitable<std::uint64_t> execute(query_options options, std::string_view sql, Args&&... args) {
-        return trunkline::connection::count(query(options, sql, std::forward<Args>(args)...));
-    }
-
     /// Whether it is a part of another transaction.
     [[nodiscard]] bool is_savepoint() const noexcept { return is_savepoint_; }
     /// Whether it has neither been committed nor rolled back, as far as is known here, and its lease lives.
@@ -132,6 +109,7 @@ public:
 
 private:
     friend class trunkline::connection;
+    friend class detail::statement_calls<transaction>;
     friend struct detail::failed_run;
     friend boost::asio::awaitable<void> detail::recover(detail::failed_run& from, retry_options retry);
     transaction(std::shared_ptr<detail::transaction_state> state, std::uint64_t level, bool is_savepoint) noexcept
@@ -142,6 +120,8 @@ private:
     void abandon() noexcept;
     [[nodiscard]] bool is_whole() const noexcept;
     boost::asio::awaitable<result> run(query_options options, std::string sql, parameters values);
+    boost::asio::awaitable<detail::transfer_handle> open(detail::transfer_sort sort, query_options options,
+                                                         std::string sql, parameters values);
 
     std::shared_ptr<detail::transaction_state> state_;  // shared with the connection; null: holds nothing
     std::uint64_t level_ = 0;                           // its number in there

@@ -37,6 +37,14 @@ diagnostics diagnosis_of(const PGresult* said) {
     return all;
 }
 
+void note_line_of_copy(diagnostics& of, const PGresult* said) {
+    const auto context = field_of(said, PG_DIAG_CONTEXT);
+    if (context.starts_with("COPY ")) {
+        const auto place = context.substr(0, context.find_first_of(":\n"));  // behind that stands the value
+        of.detail += (of.detail.empty() ? "" : "; ") + place;
+    }
+}
+
 diagnostics diagnosis_of(const PGconn* connection) {
     diagnostics all;
     all.message = one_line(PQerrorMessage(connection));

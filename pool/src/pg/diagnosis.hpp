@@ -11,6 +11,8 @@ namespace trunkline::pg {
 
 /// What the server (or libpq) said in an error or a notice. What libpq says itself has no SQLSTATE.
 diagnostics diagnosis_of(const PGresult* said);
+/// Adds to the detail where in a COPY's data the error is: `COPY posts, line 3, column id`.
+void note_line_of_copy(diagnostics& of, const PGresult* said);
 /// What libpq last said of a connection.
 diagnostics diagnosis_of(const PGconn* connection);
 /// The code of an error: its SQLSTATE, or `connection_lost` when libpq itself gave up.

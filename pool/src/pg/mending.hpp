@@ -20,6 +20,7 @@ struct unrest {
     bool mending = false;         ///< a lease has ended: a transaction is rolled back
     bool in_transaction = false;  ///< as the server said last
     bool rolled_back = false;     ///< the ROLLBACK has been answered
+    bool reads_freely = false;    ///< what is left of the statement may be long: it goes no further than this side
 };
 
 /// What a session whose connection is free of unanswered statements (or not) does next.

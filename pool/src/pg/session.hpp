@@ -41,6 +41,7 @@ struct operation {
     const parameters* values = nullptr;    ///< null: none; must live as long as the operation
     batch* pieces = nullptr;               ///< a pipeline's statements, in the place of `sql` and `values`
     bool warms = false;                    ///< prepares what the pool uses most, and runs nothing
+    bool is_transfer = false;              ///< a `transfer`: it lasts, and completes more than once
     bool is_pools = false;                 ///< the pool's own: it is not prepared
     std::chrono::milliseconds timeout{0};  ///< from `start` to the outcome; 0: the policy's
     error_code code;                       ///< the outcome, set before `complete`

@@ -31,13 +31,21 @@ void session::link::on_ready(direction which, std::shared_ptr<socket_owner> self
     news told;
     {
         const std::lock_guard lock{mutex_};
-        if (which == direction::write) {
-            attempt(told, [&] { on_writable(told); });
-        } else if (socket_->is_open()) {
-            attempt(told, [&] { on_readable(told); });
-            if (socket_->is_open()) {
-                socket_->wait(direction::read, self);  // before the news: who is told may start the next operation
+        switch (which) {
+        case direction::write: attempt(told, [&] { on_writable(told); }); break;
+        case direction::read:
+            reading_ = false;
+            if (socket_->is_open() && !is_paused()) {
+                attempt(told, [&] { on_readable(told); });
             }
+            break;
+        case direction::error:
+            watching_ = false;
+            hung_up_ = socket_->is_open() && socket_->is_hung_up();
+            break;
+        }
+        if (socket_->is_open() && !reading_) {  // before the news: who is told may start the next operation
+            is_paused() ? hold(self) : read_on(self);
         }
     }
     detail::resume_scope woken{threads_ != nullptr && threads_->is_single() ? context_ : nullptr};
@@ -64,11 +72,17 @@ void session::link::on_writable(news& told) {
     }
     if (!writing_ && socket_->is_open() && !socket_->forget_writing()) {
         lose(told);
+    } else if (auto* const of = current_transfer(); of != nullptr && outlook(*of) == arrival::piece) {
+        wake(*of, told);  // there is room
     }
 }
 
 void session::link::receive(news& told) {
     PGconn* const from = connection_.get();
+    look_for_refusal(told);
+    if (!connection_) {
+        return;
+    }
     const bool draining = copying_ || unrest_.statement_open;
     const auto before = draining ? socket_->available() : 0;
     bool alive = PQconsumeInput(from) == 1;
@@ -109,6 +123,12 @@ void session::link::take_answers(news& told) {
     while (connection_ && !expected_.empty()) {
         const unit what = expected_.front();
         const bool is_users = what == unit::statement && current_ != nullptr;
+        if (is_users && current_->is_transfer) {
+            if (!take_piece(static_cast<transfer&>(*current_), told)) {
+                return;
+            }
+            continue;
+        }
         operation& into = is_users ? *current_ : own_;
         const bool is_batch = is_users && into.pieces != nullptr;
         const auto got = is_batch ? collect_batch(connection_.get(), into, syncs_left_)
@@ -159,16 +179,18 @@ void session::link::take_answers(news& told) {
 /// A COPY has no place here: ends it, so that the connection can go on. False: wait.
 bool session::link::end_copy(bool in, operation& into, news& told) {
     if (!std::exchange(copying_, true)) {
-        diagnostics said;
-        said.message = "COPY cannot run through query()";
-        fail(into, pool_errc::unsupported_statement, std::move(said));
+        if (!into.code) {
+            diagnostics said;
+            said.message = "COPY cannot run through query(): it has copy_in() and copy_out()";
+            fail(into, pool_errc::unsupported_statement, std::move(said));
+        }
         policy_->drains.fetch_add(1, std::memory_order_relaxed);
         drained_ = 0;
         if (mending_deadline_ == never) {
             limit_mending(policy_->drain_time.load(std::memory_order_relaxed));
         }
         if (in) {
-            if (!refuse_copy(connection_.get())) {
+            if (!refuse_copy(connection_.get(), "COPY cannot run through query()")) {
                 lose(told);
                 return false;
             }

@@ -99,7 +99,7 @@ session::link::~link() {
 
 void session::link::watch() {
     const std::lock_guard lock{mutex_};
-    socket_->wait(direction::read, shared_from_this());
+    read_on(shared_from_this());
 }
 
 void session::link::start(operation& what) noexcept {
@@ -107,10 +107,17 @@ void session::link::start(operation& what) noexcept {
     news told;
     {
         const std::lock_guard lock{mutex_};
+        if (what.is_transfer) {
+            static_cast<transfer&>(what).awaited_ = true;
+            static_cast<transfer&>(what).on_ = shared_from_this();
+        }
         try {
             admit(what, told);
         } catch (const std::exception&) {
             refuse_for_memory(what, told);
+        }
+        if (what.is_transfer && current_ != &what && parked_ != &what) {
+            static_cast<transfer&>(what).over_ = true;
         }
     }
     // `what` may be gone by now, unless there is news.
@@ -168,6 +175,8 @@ void session::link::mend(operation& what) noexcept {
         const std::lock_guard lock{mutex_};
         if (state() != session_state::broken && (current_ != nullptr || parked_ != nullptr)) {
             attempt(told, [&] { give_up(pool_errc::lease_released, told); });
+            unrest_.reads_freely = false;
+            drained_ = 0;
         }
         if (state() == session_state::broken || forked_since(born_)) {
             what.code = lost_code_;
@@ -255,7 +264,7 @@ void session::link::hang_up() noexcept {
     operation* mender = nullptr;
     {
         const std::lock_guard lock{mutex_};
-        dropped = take_operation();
+        dropped = take_to_drop();
         mender = std::exchange(mender_, nullptr);
         state_.store(session_state::broken, std::memory_order_release);
         if (closing_) {
@@ -278,7 +287,7 @@ void session::link::on_abandoned() noexcept {
     {
         const std::lock_guard lock{mutex_};
         abandoned_ = true;
-        dropped = take_operation();
+        dropped = take_to_drop();
         mender = std::exchange(mender_, nullptr);
         state_.store(session_state::broken, std::memory_order_release);
         never_called = std::move(closed_);
@@ -297,7 +306,24 @@ operation* session::link::take_operation() noexcept {
     server_time_ = {};
     auto* const parked = std::exchange(parked_, nullptr);
     auto* const running = std::exchange(current_, nullptr);
-    return running != nullptr ? running : parked;
+    auto* const taken = running != nullptr ? running : parked;
+    if (taken != nullptr && taken->is_transfer) {
+        static_cast<transfer*>(taken)->over_ = true;
+        if (!abandoned_ && !forked_since(born_)) {
+            read_on(shared_from_this());  // it may have been paused
+        }
+    }
+    return taken;
+}
+
+/// When it will never be told. A transfer that nobody waits for says why, should somebody ask.
+operation* session::link::take_to_drop() noexcept {
+    auto* const taken = take_operation();
+    if (taken != nullptr && !is_awaited(*taken)) {
+        taken->code = lost_code_;
+        return nullptr;
+    }
+    return taken;
 }
 
 void session::link::tell(news& told) {

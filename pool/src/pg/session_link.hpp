@@ -7,6 +7,7 @@
 #include "resumption/handler_room.hpp"
 #include "session.hpp"
 #include "socket.hpp"
+#include "transfer.hpp"
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/container/static_vector.hpp>
@@ -24,12 +25,12 @@ namespace trunkline::pg {
 /// is called under it: what there is to tell is written down as `news` and told after the lock.
 ///
 /// While the socket is open, one wait for reading is under way (or its handler runs), also when the session is broken
-/// or closing. So an execution context that is destroyed always reaches `on_abandoned`, and nothing of Asio's is left
+/// or closing; in a transfer that is paused it may be one for errors alone. So an execution context that is destroyed always reaches `on_abandoned`, and nothing of Asio's is left
 /// behind in an object that lives longer.
 ///
 /// session_link.cpp: its life, and who is told what. session_send.cpp: what goes out. session_events.cpp: what the server
 /// says. session_mend.cpp: statements that were given up, time-outs, returns.
-/// session_prepare.cpp: prepared statements. session_batch.cpp: pipelines.
+/// session_prepare.cpp: prepared statements. session_batch.cpp: pipelines. session_transfer.cpp: streams and COPY.
 class session::link final : public socket_owner, public cancel_observer, public std::enable_shared_from_this<link> {
 public:
     link(boost::asio::any_io_executor executor, connection_handle connection, session::events to);
@@ -40,6 +41,12 @@ public:
     void cancel(operation& what) noexcept;
     [[nodiscard]] left end_use() noexcept;
     void mend(operation& what) noexcept;
+    [[nodiscard]] arrival next(transfer& of) noexcept;
+    [[nodiscard]] arrival outlook_of(const transfer& what) const noexcept;
+    void await(transfer& of) noexcept;
+    void let_go(transfer& what) noexcept;
+    void put(transfer& into, std::string_view data) noexcept;
+    void put_end(transfer& of, const char* reason) noexcept;
     void close(error_code reason, std::function<void()> closed) noexcept;
     /// The session is destroyed.
     void hang_up() noexcept;
@@ -65,7 +72,7 @@ private:
         std::function<void()> closed;
 
         void add(operation* ended) noexcept {
-            if (ended != nullptr) {
+            if (ended != nullptr && is_awaited(*ended)) {
                 done[done[0] == nullptr ? 0 : 1] = ended;
             }
         }
@@ -84,12 +91,17 @@ private:
         rollback,   ///< of a transaction that a lease ended in
     };
 
+    /// Whether somebody is to be told of it, once.
+    [[nodiscard]] static bool is_awaited(operation& what) noexcept {
+        return !what.is_transfer || std::exchange(static_cast<transfer&>(what).awaited_, false);
+    }
     static void on_notice(void* self, const PGresult* said) noexcept;
 
     // All of these under the lock. Sending:
     void admit(operation& what, news& told);
     void refuse_for_memory(operation& what, news& told) noexcept;
     void send(operation& what, news& told);
+    [[nodiscard]] preamble preamble_for(operation& what) const noexcept;
     [[nodiscard]] bool send_preamble(preamble first);
     [[nodiscard]] bool send_reset();
     bool feed(news& told);
@@ -98,10 +110,11 @@ private:
     [[nodiscard]] bool leaves_state(std::string_view sql) noexcept;
     [[nodiscard]] bool note_footprint(const operation& what) noexcept;
     void count_statement() noexcept;
-    void limit_operation(std::chrono::milliseconds timeout, bool is_pools);
+    void limit_operation(std::chrono::milliseconds timeout, bool tells_server);
     [[nodiscard]] prepared_statements::choice plan(operation& what);
     [[nodiscard]] bool send_closing(std::shared_ptr<known_statement> what);
     [[nodiscard]] bool send_warming(operation& what);
+    [[nodiscard]] bool send_transfer(transfer& what);
     void flush(news& told);
 
     // Hearing:
@@ -121,6 +134,22 @@ private:
     void settle_batch(batch& ended);
     [[nodiscard]] bool give_up_batch() noexcept;
 
+    // Transfers:
+    [[nodiscard]] transfer* current_transfer() const noexcept;
+    [[nodiscard]] arrival outlook(const transfer& of) const noexcept;
+    void limit_waiting(const transfer& of);
+    void wake(transfer& of, news& told) noexcept;
+    [[nodiscard]] bool is_paused() const noexcept;
+    [[nodiscard]] bool take_piece(transfer& of, news& told);
+    [[nodiscard]] bool take_data(transfer& of, news& told);
+    static void settle_transfer(transfer& of, result got);
+    void end_data(transfer& of, const char* reason, news& told);
+    void end_transfer(transfer& of, news& told);
+    [[nodiscard]] bool quit_transfer(const transfer& of, news& told);
+    void look_for_refusal(news& told);
+    void read_on(std::shared_ptr<socket_owner> self);
+    void hold(std::shared_ptr<socket_owner> self);
+
     // Mending:
     void give_up(error_code code, news& told);
     void go_on(news& told);
@@ -138,6 +167,7 @@ private:
 
     // Ending:
     [[nodiscard]] operation* take_operation() noexcept;
+    [[nodiscard]] operation* take_to_drop() noexcept;
     void break_off(news& told, const char* why);
     void lose(news& told) noexcept;
     void condemn(news& told, std::string_view why) noexcept;
@@ -214,7 +244,10 @@ private:
     bool repeated_ = false;               // it is prepared for the second time
     std::vector<std::shared_ptr<known_statement>> warming_;
     std::shared_ptr<known_statement> closing_statement_;
-    bool writing_ = false;  // a wait for writing is under way
+    bool reading_ = false;   // a wait for reading is under way
+    bool writing_ = false;   // one for writing
+    bool watching_ = false;  // one for errors
+    bool hung_up_ = false;   // the connection was reset: what has arrived is read to its end
     bool closing_ = false;
     bool copying_ = false;     // the statement is a COPY, being ended
     std::size_t drained_ = 0;  // of a COPY, or of a statement that was given up

@@ -27,10 +27,16 @@ void session::link::give_up(error_code code, news& told) {
     operation* const ended = take_operation();
     fail(*ended, code, {});
     told.add(ended);
-    if (sent) {
-        unrest_ = {.statement_open = true, .wants_request = true};
-        drained_ = 0;
-        limit_mending(policy_->cancel_timeout.load(std::memory_order_relaxed));
+    if (!sent) {
+        return;
+    }
+    unrest_ = {.statement_open = true, .wants_request = !ended->is_transfer};
+    drained_ = 0;
+    limit_mending(policy_->cancel_timeout.load(std::memory_order_relaxed));
+    if (ended->is_transfer) {
+        unrest_.wants_request = quit_transfer(static_cast<transfer&>(*ended), told);
+    }
+    if (connection_ && unrest_.statement_open) {
         go_on(told);
     }
 }
@@ -237,7 +243,7 @@ void session::link::on_overdue(news& told) {
 }
 
 bool session::link::drained_too_much() const noexcept {
-    return drained_ > policy_->drain_bytes.load(std::memory_order_relaxed);
+    return !unrest_.reads_freely && drained_ > policy_->drain_bytes.load(std::memory_order_relaxed);
 }
 
 void session::link::give_up_drain(news& told) {

@@ -20,6 +20,9 @@ constexpr const char* gentle_reset[]{
     "SELECT pg_advisory_unlock_all()",   "DISCARD SEQUENCES", "DISCARD TEMP"};
 constexpr const char* full_reset[]{"DISCARD ALL"};
 
+/// Whether it cannot be a part of libpq's pipeline.
+bool stands_alone(const operation& what) noexcept { return what.is_transfer || is_copy(what.sql); }
+
 bool send_text(PGconn* to, const char* sql) noexcept {
     return PQsendQueryParams(to, sql, 0, nullptr, nullptr, nullptr, nullptr, 0) == 1;
 }
@@ -56,7 +59,7 @@ void session::link::admit(operation& what, news& told) {
         timeout = std::chrono::milliseconds{policy_->query_timeout.load(std::memory_order_relaxed)};
     }
     if (timeout.count() > 0) {
-        limit_operation(timeout, what.is_pools);
+        limit_operation(timeout, !what.is_pools && !what.is_transfer);
     }
     if (state() == session_state::busy) {
         parked_ = &what;
@@ -84,10 +87,10 @@ void session::link::refuse_for_memory(operation& what, news& told) noexcept {
     told.add(&what);
 }
 
-void session::link::limit_operation(std::chrono::milliseconds timeout, bool is_pools) {
+void session::link::limit_operation(std::chrono::milliseconds timeout, bool tells_server) {
     const auto now = clock::now();
     timeout = std::min(timeout, longest_server_timeout);
-    const bool tell = policy_->server_timeout.load(std::memory_order_relaxed) && !is_pools;
+    const bool tell = tells_server && policy_->server_timeout.load(std::memory_order_relaxed);
     server_deadline_ = tell ? now + timeout : never;
     deadline_ = now + timeout + (tell ? grace_of(timeout) : std::chrono::milliseconds{0});
     server_time_ = tell ? timeout : std::chrono::milliseconds{0};
@@ -98,13 +101,8 @@ void session::link::send(operation& what, news& told) {
     current_ = &what;
     state_.store(session_state::busy, std::memory_order_release);
     const bool leaves_state = what.pieces == nullptr && !what.warms && note_footprint(what);
-    auto first = preamble::none;
-    if (server_time_.count() > 0 || armed_.value.count() > 0 || !armed_.certain) [[unlikely]] {
-        const bool copy = is_copy(what.sql);  // which cannot stand in a pipeline
-        const auto status = expected_.empty() ? PQtransactionStatus(connection_.get()) : PQTRANS_IDLE;
-        first = preamble_of(armed_, copy ? std::chrono::milliseconds{0} : server_time_,
-                            status == PQTRANS_INERROR || (copy && status != PQTRANS_IDLE));
-    }
+    const auto first =
+        server_time_.count() > 0 || armed_.value.count() > 0 || !armed_.certain ? preamble_for(what) : preamble::none;
     const auto chosen = plan(what);
     bool sent = false;
     if (what.pieces != nullptr) {
@@ -112,9 +110,9 @@ void session::link::send(operation& what, news& told) {
         expected_.push_back(unit::statement);
         syncs_left_ = 0;
     } else if (first == preamble::none && expected_.empty() && chosen.how != way::prepare && !what.warms) [[likely]] {
-        sent = send_statement(connection_.get(), what);
+        sent = what.is_transfer ? send_transfer(static_cast<transfer&>(what)) : send_statement(connection_.get(), what);
         expected_.push_back(unit::statement);
-    } else if (is_copy(what.sql)) {
+    } else if (stands_alone(what)) {  // once what is in front of it has been answered
         sent = first == preamble::none || send_preamble(first);
         parked_ = std::exchange(current_, nullptr);
     } else {
@@ -160,6 +158,18 @@ bool session::link::note_footprint(const operation& what) noexcept {
 bool session::link::enter_pipeline() noexcept {
     in_pipeline_ = in_pipeline_ || PQenterPipelineMode(connection_.get()) == 1;
     return in_pipeline_;
+}
+
+/// What is sent in front of a statement, so that the server knows its time.
+preamble session::link::preamble_for(operation& what) const noexcept {
+    const auto status = expected_.empty() ? PQtransactionStatus(connection_.get()) : PQTRANS_IDLE;
+    bool refused = status == PQTRANS_INERROR;
+    if (what.is_transfer) {
+        refused = refused || std::exchange(static_cast<transfer&>(what).settled_, true);  // once is enough
+    } else {
+        refused = refused || (is_copy(what.sql) && status != PQTRANS_IDLE);
+    }
+    return preamble_of(armed_, stands_alone(what) ? std::chrono::milliseconds{0} : server_time_, refused);
 }
 
 bool session::link::send_preamble(preamble first) {

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <new>
 #include <optional>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -92,10 +93,16 @@ public:
     void wait(direction which, std::shared_ptr<socket_owner> owner) override {
         using boost::asio::posix::descriptor_base;
         assert(is_open());
-        if (which == direction::read) {
+        switch (which) {
+        case direction::read:
             descriptor_->async_wait(descriptor_base::wait_read, ready_handler{which, std::move(owner), read_memory_});
-        } else {
+            break;
+        case direction::write:
             descriptor_->async_wait(descriptor_base::wait_write, ready_handler{which, std::move(owner), write_memory_});
+            break;
+        case direction::error:
+            descriptor_->async_wait(descriptor_base::wait_error, ready_handler{which, std::move(owner), error_memory_});
+            break;
         }
     }
 
@@ -140,6 +147,7 @@ private:
 
     handler_memory read_memory_;
     handler_memory write_memory_;
+    handler_memory error_memory_;
     std::optional<descriptor_type> descriptor_;
 };
 
@@ -172,6 +180,11 @@ void socket::finish_writing() const noexcept {
 std::size_t socket::available() const noexcept {
     int bytes = 0;
     return ::ioctl(descriptor(), FIONREAD, &bytes) == 0 && bytes > 0 ? static_cast<std::size_t>(bytes) : 0;
+}
+
+bool socket::is_hung_up() const noexcept {
+    ::pollfd one{.fd = descriptor(), .events = 0, .revents = 0};
+    return ::poll(&one, 1, 0) == 1 && (one.revents & (POLLERR | POLLHUP)) != 0;
 }
 
 bool socket::drain() const noexcept {

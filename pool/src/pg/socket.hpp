@@ -13,6 +13,7 @@ namespace trunkline::pg {
 enum class direction : unsigned char {
     read,   ///< something arrived, or the other end closed
     write,  ///< there is room to send
+    error,  ///< the connection was reset; what arrives is not told
 };
 
 /// Whom a socket tells.
@@ -43,7 +44,7 @@ public:
     static std::unique_ptr<socket> open(const boost::asio::any_io_executor& executor, int descriptor);
 
     [[nodiscard]] virtual bool is_open() const noexcept = 0;
-    /// Waits once; at most one wait in each direction at a time. `owner` is told later, never inside this call.
+    /// Waits once; at most one wait for each at a time. `owner` is told later, never inside this call.
     virtual void wait(direction which, std::shared_ptr<socket_owner> owner) = 0;
     /// After the last wait for writing: until this call, each wait for reading would wake twice. The wait for reading
     /// ends early. False if the reactor refuses; then the socket is closed.
@@ -55,6 +56,8 @@ public:
     void finish_writing() const noexcept;
     /// Bytes that have arrived and were not read.
     [[nodiscard]] std::size_t available() const noexcept;
+    /// Whether nothing more can come: the connection was reset, or the other end has closed both ways.
+    [[nodiscard]] bool is_hung_up() const noexcept;
     /// Reads what has arrived and drops it. False when the other end has closed.
     [[nodiscard]] bool drain() const noexcept;
 

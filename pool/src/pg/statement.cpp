@@ -123,6 +123,11 @@ progress collect(PGconn* from, operation& into, bool in_pipeline) {
                 into.rows = std::move(taken);
             }
             break;
+        case PGRES_SINGLE_TUPLE:  // of a stream that was given up
+#ifdef LIBPQ_HAS_CHUNK_MODE
+        case PGRES_TUPLES_CHUNK:
+#endif
+            break;
         case PGRES_PIPELINE_SYNC: return in_pipeline ? progress::ended : progress::out_of_step;
         case PGRES_PIPELINE_ABORTED:  // what stood behind an error
             if (!into.code) {
@@ -145,7 +150,7 @@ progress collect(PGconn* from, operation& into, bool in_pipeline) {
     return progress::waiting;
 }
 
-bool refuse_copy(PGconn* to) noexcept { return PQputCopyEnd(to, "COPY cannot run through query()") == 1; }
+bool refuse_copy(PGconn* to, const char* why) noexcept { return PQputCopyEnd(to, why) == 1; }
 
 bool drop_copied_rows(PGconn* from) noexcept {
     for (;;) {

@@ -28,7 +28,7 @@ enum class progress : unsigned char {
 progress collect(PGconn* from, operation& into, bool in_pipeline);
 
 /// Sends the error that ends a COPY from the client. False if libpq refuses.
-bool refuse_copy(PGconn* to) noexcept;
+bool refuse_copy(PGconn* to, const char* why) noexcept;
 /// Drops the rows of a COPY that have arrived. False: more must arrive; true: `collect` tells how it ended.
 bool drop_copied_rows(PGconn* from) noexcept;
 

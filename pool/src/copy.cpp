@@ -1,0 +1,164 @@
+#include "running_transfer.hpp"
+
+#include <trunkline/copy.hpp>
+#include <trunkline/error.hpp>
+#include <trunkline/sqlstate.hpp>
+
+#include <cstring>
+
+namespace trunkline {
+
+namespace asio = boost::asio;
+
+namespace {
+
+/// So much is handed to libpq at a time: it sends that in one system call, mostly.
+constexpr std::size_t piece = std::size_t{64} << 10;
+
+constexpr std::string_view binary_header{"PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19};
+constexpr std::string_view binary_trailer{"\377\377", 2};
+
+template <typename Unsigned>
+void append_number(std::string& to, Unsigned value) {
+    std::byte bytes[sizeof(Unsigned)];
+    detail::put_big_endian(bytes, value);
+    to.append(reinterpret_cast<const char*>(bytes), sizeof(bytes));
+}
+
+}  // namespace
+
+copy_writer::copy_writer() noexcept = default;
+copy_writer::copy_writer(copy_writer&&) noexcept = default;
+copy_writer& copy_writer::operator=(copy_writer&&) noexcept = default;
+copy_writer::~copy_writer() = default;
+
+copy_writer::copy_writer(detail::transfer_handle of) : of_{std::move(of)} { collected_.reserve(piece); }
+
+detail::running_transfer& copy_writer::begun() const {
+    if (of_ == nullptr) {
+        throw error{pool_errc::copy_ended, diagnostics{}};
+    }
+    return *of_;
+}
+
+asio::awaitable<void> copy_writer::write(std::string_view data) {
+    (void)begun();
+    if (content_ == content::rows) {
+        throw error{pool_errc::invalid_value, "rows of values have been written, and no other data can follow them"};
+    }
+    content_ = data.empty() ? content_ : content::raw;
+    while (!data.empty()) {
+        if (collected_.empty() && data.size() >= piece) {
+            const auto part = data.substr(0, piece);
+            co_await send(part);
+            data.remove_prefix(part.size());
+            continue;
+        }
+        const auto part = data.substr(0, piece - collected_.size());
+        collected_ += part;
+        data.remove_prefix(part.size());
+        if (collected_.size() >= piece) {
+            co_await flush_full();
+        }
+    }
+}
+
+void copy_writer::begin_row() {
+    row_.clear();
+    if (!begun().is_binary()) {
+        throw error{pool_errc::invalid_value, "rows of values need COPY … (FORMAT binary)"};
+    }
+    if (content_ == content::raw) {
+        throw error{pool_errc::invalid_value, "other data has been written, and no rows of values can follow it"};
+    }
+}
+
+void copy_writer::append_row() {
+    if (row_.size() != of_->columns()) {
+        throw error{pool_errc::invalid_value, std::to_string(row_.size()) + " values for a row of " +
+                                                  std::to_string(of_->columns()) + " columns"};
+    }
+    if (content_ == content::nothing) {
+        collected_ += binary_header;
+        content_ = content::rows;
+    }
+    append_number(collected_, static_cast<std::uint16_t>(row_.size()));
+    const auto* const bytes = reinterpret_cast<const char*>(row_.bytes().data());
+    for (const auto& value : row_.entries()) {
+        append_number(collected_, static_cast<std::uint32_t>(value.length));
+        if (value.length > 0) {
+            collected_.append(bytes + value.offset, static_cast<std::size_t>(value.length));
+        }
+    }
+}
+
+asio::awaitable<void> copy_writer::flush_full() {
+    if (collected_.size() >= piece) {
+        co_await send(collected_);
+        collected_.clear();
+    }
+}
+
+asio::awaitable<void> copy_writer::send(std::string_view data) {
+    for (;;) {
+        switch (begun().next()) {
+        case pg::arrival::piece: of_->put(data); co_return;
+        case pg::arrival::over:
+            of_->check();
+            throw error{pool_errc::copy_ended, diagnostics{}};  // by the server, without an error: it never does
+        case pg::arrival::later: co_await of_->until_more(); break;
+        }
+    }
+}
+
+asio::awaitable<std::uint64_t> copy_writer::finish() {
+    if (begun().is_binary() && content_ != content::raw) {
+        if (content_ == content::nothing) {
+            collected_ += binary_header;
+        }
+        collected_ += binary_trailer;
+    }
+    if (!collected_.empty()) {
+        co_await send(collected_);
+        collected_.clear();
+    }
+    of_->put_end(nullptr);
+    while (of_->next() != pg::arrival::over) {
+        co_await of_->until_more();
+    }
+    const auto ended = std::move(of_);
+    ended->check();
+    co_return ended->rows.rows_affected();
+}
+
+asio::awaitable<void> copy_writer::abort(std::string_view reason) {
+    if (of_ == nullptr) {
+        co_return;
+    }
+    const std::string words{reason};
+    of_->put_end(words.c_str());
+    while (of_->next() != pg::arrival::over) {
+        co_await of_->until_more();
+    }
+    const auto ended = std::move(of_);
+    if (ended->code.category() != sqlstate_category()) {  // else the server says that it is undone
+        ended->check();
+    }
+}
+
+asio::awaitable<std::optional<std::string_view>> copy_reader::next() {
+    for (;;) {
+        if (of_ == nullptr) {
+            co_return std::nullopt;
+        }
+        switch (of_->next()) {
+        case pg::arrival::piece: co_return of_->data();
+        case pg::arrival::over: of_->check(); co_return std::nullopt;
+        case pg::arrival::later: co_await of_->until_more(); break;
+        }
+    }
+}
+
+void copy_reader::stop() noexcept { of_.reset(); }
+
+}  // namespace trunkline

@@ -1,0 +1,363 @@
+#include "diagnosis.hpp"
+#include "peeked.hpp"
+#include "session_link.hpp"
+#include "statement.hpp"
+#include "transfer.hpp"
+
+#include <utility>
+
+// Statements whose rows, or whose COPY data, pass piece by piece.
+
+namespace trunkline::pg {
+
+namespace {
+
+constexpr const char* abandoned = "the program has given the COPY up";
+
+/// So many rows at a time, where libpq can give more than one: few, because each may be long.
+[[maybe_unused]] constexpr int rows_at_a_time = 8;
+
+bool go_row_by_row(PGconn* on) noexcept {
+#ifdef LIBPQ_HAS_CHUNK_MODE
+    return PQsetChunkedRowsMode(on, rows_at_a_time) == 1;
+#else
+    return PQsetSingleRowMode(on) == 1;
+#endif
+}
+
+bool is_row(ExecStatusType status) noexcept {
+#ifdef LIBPQ_HAS_CHUNK_MODE
+    return status == PGRES_TUPLES_CHUNK;
+#else
+    return status == PGRES_SINGLE_TUPLE;
+#endif
+}
+
+const char* wanted_by(transfer::sort sort) noexcept {
+    switch (sort) {
+    case transfer::sort::rows:
+        return "a stream of rows takes a statement that gives rows; COPY has copy_in and copy_out";
+    case transfer::sort::copy_in: return "copy_in takes COPY … FROM STDIN";
+    case transfer::sort::copy_out: return "copy_out takes COPY … TO STDOUT";
+    }
+    return "";
+}
+
+void refuse(transfer& what) {
+    diagnostics said;
+    said.message = wanted_by(what.is);
+    fail(what, pool_errc::unsupported_statement, std::move(said));
+}
+
+}  // namespace
+
+void transfer::free_data::operator()(char* data) const noexcept { PQfreemem(data); }
+
+arrival transfer::next() noexcept { return on_ == nullptr ? arrival::over : on_->next(*this); }
+
+bool transfer::has_failed() noexcept { return on_ != nullptr && on_->outlook_of(*this) == arrival::over && code; }
+
+void transfer::await() noexcept { on_->await(*this); }
+
+void transfer::cancel() noexcept {
+    if (on_ != nullptr) {
+        on_->cancel(*this);
+    }
+}
+
+void transfer::let_go() noexcept {
+    if (on_ != nullptr) {
+        on_->let_go(*this);
+    }
+}
+
+void transfer::put(std::string_view data) noexcept { on_->put(*this, data); }
+
+void transfer::put_end(const char* reason) noexcept { on_->put_end(*this, reason); }
+
+arrival session::link::next(transfer& of) noexcept {
+    news told;
+    auto gives = arrival::later;
+    {
+        const std::lock_guard lock{mutex_};
+        if (!of.has_piece_ && current_ == &of && of.open_ && of.is != transfer::sort::copy_in) {
+            attempt(told, [&] { take_answers(told); });
+        }
+        gives = outlook(of);
+        if (gives == arrival::piece && of.is != transfer::sort::copy_in) {
+            of.row_ = std::move(of.next_row_);
+            of.data_ = std::move(of.next_data_);
+            of.length_ = of.next_length_;
+            of.has_piece_ = false;
+        }
+    }
+    if (told.any()) {
+        tell_later(std::move(told));
+    }
+    return gives;
+}
+
+arrival session::link::outlook_of(const transfer& what) const noexcept {
+    const std::lock_guard lock{mutex_};
+    return outlook(what);
+}
+
+/// What there is to tell of it.
+arrival session::link::outlook(const transfer& of) const noexcept {
+    if (of.has_piece_) {
+        return arrival::piece;
+    }
+    if (of.over_) {
+        return arrival::over;
+    }
+    const bool room = of.is == transfer::sort::copy_in && of.open_ && !of.ended_ && !writing_;
+    return room ? arrival::piece : arrival::later;
+}
+
+void session::link::await(transfer& of) noexcept {
+    news told;
+    {
+        const std::lock_guard lock{mutex_};
+        of.awaited_ = true;
+        if (outlook(of) != arrival::later) {
+            told.add(&of);
+        } else {
+            attempt(told, [&] {
+                limit_waiting(of);
+                read_on(shared_from_this());
+            });
+        }
+    }
+    if (told.any()) {
+        tell_later(std::move(told));
+    }
+}
+
+/// The server is not told: its own time would pass while the program is busy with what it has got.
+void session::link::limit_waiting(const transfer& of) {
+    auto timeout = of.timeout;
+    if (timeout.count() == 0) {
+        timeout = std::chrono::milliseconds{policy_->query_timeout.load(std::memory_order_relaxed)};
+    }
+    if (timeout.count() > 0) {
+        deadline_ = clock::now() + std::min(timeout, longest_server_timeout);
+        arm();
+    }
+}
+
+void session::link::let_go(transfer& what) noexcept {
+    news told;
+    {
+        const std::lock_guard lock{mutex_};
+        if (current_ != &what && parked_ != &what) {
+            return;
+        }
+        what.awaited_ = false;
+        attempt(told, [&] { give_up(boost::asio::error::operation_aborted, told); });
+    }
+    if (told.any()) {
+        tell_later(std::move(told));
+    }
+}
+
+void session::link::put(transfer& into, std::string_view data) noexcept {
+    news told;
+    {
+        const std::lock_guard lock{mutex_};
+        if (current_ != &into || into.ended_) {
+            return;  // how it ended is told by the next call
+        }
+        attempt(told, [&] {
+            if (PQputCopyData(connection_.get(), data.data(), static_cast<int>(data.size())) == 1) {
+                flush(told);
+            } else {
+                lose(told);
+            }
+        });
+    }
+    if (told.any()) {
+        tell_later(std::move(told));
+    }
+}
+
+void session::link::put_end(transfer& of, const char* reason) noexcept {
+    news told;
+    {
+        const std::lock_guard lock{mutex_};
+        if (current_ != &of || of.ended_) {
+            return;
+        }
+        attempt(told, [&] { end_data(of, reason, told); });
+    }
+    if (told.any()) {
+        tell_later(std::move(told));
+    }
+}
+
+void session::link::end_data(transfer& of, const char* reason, news& told) {
+    of.ended_ = true;
+    if (PQputCopyEnd(connection_.get(), reason) == 1) {
+        flush(told);
+    } else {
+        lose(told);
+    }
+}
+
+bool session::link::send_transfer(transfer& what) {
+    return send_statement(connection_.get(), what) &&
+           (what.is != transfer::sort::rows || go_row_by_row(connection_.get()));
+}
+
+/// Whoever waits for it looks again.
+void session::link::wake(transfer& of, news& told) noexcept {
+    if (of.awaited_) {
+        deadline_ = never;
+        told.add(&of);
+    }
+}
+
+transfer* session::link::current_transfer() const noexcept {
+    return current_ != nullptr && current_->is_transfer ? static_cast<transfer*>(current_) : nullptr;
+}
+
+/// Whether the server is to wait, because nobody has asked for what it sends.
+bool session::link::is_paused() const noexcept {
+    const auto* const of = current_transfer();
+    return of != nullptr && of->open_ && !of->awaited_ && of->is != transfer::sort::copy_in && !hung_up_;
+}
+
+/// Takes what has arrived, up to the next piece. False: there is one, or more must arrive, or the session is lost.
+bool session::link::take_piece(transfer& of, news& told) {
+    if (of.has_piece_ || !take_data(of, told)) {
+        return false;
+    }
+    if (PQisBusy(connection_.get()) != 0 || (of.is == transfer::sort::copy_in && of.open_ && !of.ended_)) {
+        return false;
+    }
+    PGresult* const got = PQgetResult(connection_.get());
+    if (got == nullptr) {
+        end_transfer(of, told);
+        return false;
+    }
+    result taken{got, of.sql};
+    const auto status = PQresultStatus(got);
+    const bool copies = status == PGRES_COPY_IN || status == PGRES_COPY_OUT;
+    if (copies &&
+        (of.is != (status == PGRES_COPY_IN ? transfer::sort::copy_in : transfer::sort::copy_out) || copying_)) {
+        if (!copying_) {
+            refuse(of);
+        }
+        return end_copy(status == PGRES_COPY_IN, of, told);
+    }
+    if (copies || is_row(status)) {
+        of.open_ = true;
+        of.columns_ = taken.columns();
+        of.binary_ = PQbinaryTuples(got) != 0;
+        of.has_piece_ = !copies;
+        of.next_row_ = std::move(taken);
+        wake(of, told);
+        return true;
+    }
+    switch (status) {
+    case PGRES_TUPLES_OK:
+    case PGRES_COMMAND_OK:
+    case PGRES_EMPTY_QUERY: settle_transfer(of, std::move(taken)); return true;
+    case PGRES_FATAL_ERROR:
+        if (!of.code) {
+            auto said = diagnosis_of(got);
+            note_line_of_copy(said, got);
+            const auto code = code_of(said);
+            fail(of, code, std::move(said));
+        }
+        return true;
+    default: condemn(told, "the server's answers are out of step with what it was asked"); return false;
+    }
+}
+
+void session::link::settle_transfer(transfer& of, result got) {
+    if (!of.code && of.is != transfer::sort::rows && !of.open_) {
+        refuse(of);
+    } else if (!of.code) {
+        of.rows = std::move(got);
+    }
+}
+
+/// Takes COPY's data. True: how it ends is what comes next, or it is none.
+bool session::link::take_data(transfer& of, news& told) {
+    if (of.is != transfer::sort::copy_out || !of.open_ || of.ended_ || copying_) {
+        return true;
+    }
+    char* data = nullptr;
+    const int length = PQgetCopyData(connection_.get(), &data, 1);
+    if (length > 0) {
+        of.next_data_.reset(data);
+        of.next_length_ = static_cast<std::size_t>(length);
+        of.has_piece_ = true;
+        wake(of, told);
+        return false;
+    }
+    of.ended_ = length < 0;
+    return of.ended_;
+}
+
+void session::link::end_transfer(transfer& of, news& told) {
+    if (!of.code && !of.rows.is_answer()) {
+        // An end without an answer belongs to nothing that was asked: a ReadyForQuery out of turn.
+        condemn(told, "the server's answers are out of step with what it was asked");
+        return;
+    }
+    expected_.erase(expected_.begin());
+    on_answered(unit::statement, told);
+}
+
+/// What is left of a transfer that nobody wants: the end of what the program sends, or what has arrived already, which
+/// may be the rest. True: the server is to be asked to stop.
+bool session::link::quit_transfer(const transfer& of, news& told) {
+    unrest_.reads_freely = true;
+    if (of.is == transfer::sort::copy_in && of.open_ && !of.ended_) {
+        if (!refuse_copy(connection_.get(), abandoned)) {
+            lose(told);
+            return false;
+        }
+        flush(told);
+        policy_->drains.fetch_add(1, std::memory_order_relaxed);
+        if (connection_) {  // a server that does not hear of it, because it waits for a lock, is asked to stop
+            constexpr std::chrono::milliseconds patience{50};
+            copying_ = true;
+            ask_again_at_ = clock::now() + patience;
+            arm();
+        }
+        return false;
+    }
+    copying_ = of.is == transfer::sort::copy_out;
+    policy_->drains.fetch_add(copying_ ? 1 : 0, std::memory_order_relaxed);
+    receive(told);
+    return connection_ && unrest_.statement_open;
+}
+
+/// A server that has refused a COPY's data says so in the middle of it. libpq would see that at the end of all data.
+void session::link::look_for_refusal(news& told) {
+    auto* const of = current_transfer();
+    if (of != nullptr && of->is == transfer::sort::copy_in && of->open_ && !of->ended_ &&
+        has_error_ahead(connection_.get())) {
+        end_data(*of, abandoned, told);
+    }
+}
+
+/// The socket is watched for what arrives.
+void session::link::read_on(std::shared_ptr<socket_owner> self) {
+    if (!reading_ && socket_->is_open()) {
+        socket_->wait(direction::read, std::move(self));
+        reading_ = true;
+    }
+}
+
+/// Or only for its end.
+void session::link::hold(std::shared_ptr<socket_owner> self) {
+    if (!watching_ && socket_->is_open()) {
+        socket_->wait(direction::error, std::move(self));
+        watching_ = true;
+    }
+}
+
+}  // namespace trunkline::pg
