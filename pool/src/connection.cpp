@@ -12,7 +12,8 @@ namespace trunkline {
 
 boost::asio::awaitable<result> connection::run(query_options options, std::string sql, parameters values) {
     // Only who has used a guard can owe a rollback: all others are spared a frame.
-    return transactions_ == nullptr ? run_now(options.timeout, std::move(sql), std::move(values), true)
+    const manner how{.owes_nothing = true, .is_traced = !options.trace_parent.empty()};
+    return transactions_ == nullptr ? run_now(options.timeout, std::move(sql), std::move(values), how)
                                     : run_settled(options, std::move(sql), std::move(values));
 }
 
@@ -25,16 +26,16 @@ boost::asio::awaitable<result> connection::run_settled(query_options options, st
     if (owes_rollback()) {
         options.timeout = co_await settle(options.timeout);
     }
-    co_return co_await run_now(options.timeout, std::move(sql), std::move(values));
+    const manner how{.is_traced = !options.trace_parent.empty()};
+    co_return co_await run_now(options.timeout, std::move(sql), std::move(values), how);
 }
 
-/// `owes_nothing`: as it was called; it is awaited later, maybe.
 boost::asio::awaitable<result> connection::run_now(std::chrono::milliseconds timeout, std::string sql,
-                                                   parameters values, bool owes_nothing) {
+                                                   parameters values, manner how) {
     if (session_ == nullptr) {
         throw error{pool_errc::lease_released, diagnostics{}};
     }
-    if (owes_nothing && owes_rollback()) {
+    if (how.owes_nothing && owes_rollback()) {
         throw error{pool_errc::operation_in_progress,
                     "a transaction was given up after this statement was made and before it was awaited"};
     }
@@ -42,6 +43,7 @@ boost::asio::awaitable<result> connection::run_now(std::chrono::milliseconds tim
     statement.sql = sql;
     statement.values = &values;
     statement.timeout = timeout;
+    statement.is_unnamed = how.is_traced;
     co_await statement.sleeper.until([&] {
         // With a copy of its own: the frame and the lease may be gone before `start` has returned.
         statement.start_on(session_);
@@ -74,6 +76,26 @@ boost::asio::awaitable<detail::transfer_handle> connection::open(detail::transfe
         opened->check();
     }
     co_return opened;
+}
+
+boost::asio::awaitable<notification> connection::notified(notified_options options) {
+    const auto session = session_;  // the lease may end meanwhile, and the connection be another's
+    if (session == nullptr) {
+        throw error{pool_errc::lease_released, diagnostics{}};
+    }
+    detail::running_statement hearing;
+    hearing.timeout = options.timeout;
+    notification taken;
+    for (;;) {
+        error_code missed;
+        if (hearing.code || session->take_notification(taken, missed)) {
+            if (hearing.code || missed) {
+                throw error{hearing.code ? hearing.code : missed, diagnostics{}};
+            }
+            co_return taken;
+        }
+        co_await hearing.sleeper.until([&] { hearing.hear_on(session); });
+    }
 }
 
 boost::asio::awaitable<std::uint64_t> detail::rows_affected_by(boost::asio::awaitable<result> running) {

@@ -4,7 +4,8 @@
 #include <trunkline/error.hpp>
 #include <trunkline/sqlstate.hpp>
 
-#include <cstring>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 namespace trunkline {
 
@@ -25,6 +26,8 @@ void append_number(std::string& to, Unsigned value) {
     to.append(reinterpret_cast<const char*>(bytes), sizeof(bytes));
 }
 
+[[noreturn]] void throw_ended() { throw error{pool_errc::copy_ended, diagnostics{}}; }
+
 }  // namespace
 
 copy_writer::copy_writer() noexcept = default;
@@ -36,7 +39,7 @@ copy_writer::copy_writer(detail::transfer_handle of) : of_{std::move(of)} { coll
 
 detail::running_transfer& copy_writer::begun() const {
     if (of_ == nullptr) {
-        throw error{pool_errc::copy_ended, diagnostics{}};
+        throw_ended();
     }
     return *of_;
 }
@@ -47,20 +50,12 @@ asio::awaitable<void> copy_writer::write(std::string_view data) {
         throw error{pool_errc::invalid_value, "rows of values have been written, and no other data can follow them"};
     }
     content_ = data.empty() ? content_ : content::raw;
-    while (!data.empty()) {
-        if (collected_.empty() && data.size() >= piece) {
-            const auto part = data.substr(0, piece);
-            co_await send(part);
-            data.remove_prefix(part.size());
-            continue;
-        }
-        const auto part = data.substr(0, piece - collected_.size());
-        collected_ += part;
-        data.remove_prefix(part.size());
-        if (collected_.size() >= piece) {
-            co_await flush_full();
-        }
+    if (collected_.size() + data.size() < piece) {
+        collected_ += data;
+        co_return;
     }
+    co_await send_collected();
+    co_await send(data);
 }
 
 void copy_writer::begin_row() {
@@ -78,6 +73,8 @@ void copy_writer::append_row() {
         throw error{pool_errc::invalid_value, std::to_string(row_.size()) + " values for a row of " +
                                                   std::to_string(of_->columns()) + " columns"};
     }
+    // Room for all of it first: half a row must not stay there.
+    collected_.reserve(collected_.size() + binary_header.size() + 2 + 4 * row_.size() + row_.bytes().size());
     if (content_ == content::nothing) {
         collected_ += binary_header;
         content_ = content::rows;
@@ -94,69 +91,85 @@ void copy_writer::append_row() {
 
 asio::awaitable<void> copy_writer::flush_full() {
     if (collected_.size() >= piece) {
-        co_await send(collected_);
-        collected_.clear();
+        co_await send_collected();
     }
 }
 
+asio::awaitable<void> copy_writer::send_collected() {
+    // Taken first: what is not sent because this fails is not sent by a later call either.
+    const auto data = std::exchange(collected_, std::string{});
+    co_await send(data);
+    collected_.reserve(piece);
+}
+
+/// In pieces, with a look at what else there is to do between them. What fails here has undone the COPY.
 asio::awaitable<void> copy_writer::send(std::string_view data) {
-    for (;;) {
-        switch (begun().next()) {
-        case pg::arrival::piece: of_->put(data); co_return;
-        case pg::arrival::over:
-            of_->check();
-            throw error{pool_errc::copy_ended, diagnostics{}};  // by the server, without an error: it never does
-        case pg::arrival::later: co_await of_->until_more(); break;
+    try {
+        while (!data.empty()) {
+            switch (begun().next()) {
+            case pg::arrival::piece:
+                of_->put(data.substr(0, piece));
+                data.remove_prefix(std::min(data.size(), piece));
+                co_await asio::post(asio::use_awaitable);
+                break;
+            case pg::arrival::over: of_->check(); throw_ended();  // by the server, without an error: it never does
+            case pg::arrival::later: co_await of_->until_more(); break;
+            }
         }
+    } catch (...) {
+        of_->cancel();
+        throw;
     }
 }
 
 asio::awaitable<std::uint64_t> copy_writer::finish() {
     if (begun().is_binary() && content_ != content::raw) {
-        if (content_ == content::nothing) {
-            collected_ += binary_header;
-        }
+        collected_ += content_ == content::nothing ? binary_header : std::string_view{};
         collected_ += binary_trailer;
+        content_ = content::raw;  // complete
     }
-    if (!collected_.empty()) {
-        co_await send(collected_);
-        collected_.clear();
-    }
-    of_->put_end(nullptr);
-    while (of_->next() != pg::arrival::over) {
-        co_await of_->until_more();
-    }
+    co_await send_collected();
+    co_await end(nullptr);
     const auto ended = std::move(of_);
     ended->check();
     co_return ended->rows.rows_affected();
 }
 
+/// Waits until the server has said what becomes of it.
+asio::awaitable<void> copy_writer::end(const char* reason) {
+    try {
+        of_->put_end(reason);
+        while (of_->next() != pg::arrival::over) {
+            co_await of_->until_more();
+        }
+    } catch (...) {
+        of_->cancel();
+        throw;
+    }
+}
+
 asio::awaitable<void> copy_writer::abort(std::string_view reason) {
-    if (of_ == nullptr) {
+    if (of_ == nullptr || of_->next() == pg::arrival::over) {
+        of_.reset();
         co_return;
     }
     const std::string words{reason};
-    of_->put_end(words.c_str());
-    while (of_->next() != pg::arrival::over) {
-        co_await of_->until_more();
-    }
+    co_await end(words.c_str());
     const auto ended = std::move(of_);
-    if (ended->code.category() != sqlstate_category()) {  // else the server says that it is undone
+    if (!ended->was_undone()) {
         ended->check();
     }
 }
 
 asio::awaitable<std::optional<std::string_view>> copy_reader::next() {
-    for (;;) {
-        if (of_ == nullptr) {
-            co_return std::nullopt;
-        }
+    while (of_ != nullptr) {
         switch (of_->next()) {
         case pg::arrival::piece: co_return of_->data();
         case pg::arrival::over: of_->check(); co_return std::nullopt;
         case pg::arrival::later: co_await of_->until_more(); break;
         }
     }
+    co_return std::nullopt;
 }
 
 void copy_reader::stop() noexcept { of_.reset(); }

@@ -35,7 +35,7 @@ public:
         case pool_errc::too_large: return "statement or parameter too large";
         case pool_errc::invalid_text: return "text holds a NUL byte";
         case pool_errc::too_many_parameters: return "more than 65535 parameters";
-        case pool_errc::unsupported_statement: return "COPY cannot run through query()";
+        case pool_errc::unsupported_statement: return "the statement cannot run in this way";
         case pool_errc::wrong_type: return "wrong type";
         case pool_errc::unexpected_null: return "unexpected NULL";
         case pool_errc::no_such_column: return "no such column";
@@ -47,6 +47,7 @@ public:
         case pool_errc::transaction_nested: return "an inner transaction is open";
         case pool_errc::transaction_aborted: return "the transaction had failed, and was rolled back";
         case pool_errc::commit_unknown: return "the outcome of the COMMIT is unknown";
+        case pool_errc::notifications_missed: return "notifications were missed";
         case pool_errc::copy_ended: return "the COPY has ended";
         }
         return "unknown error";

@@ -51,9 +51,10 @@ core::returned left_as(const pooled_connection& c, bool discard) noexcept {
     return core::returned::spoilt;
 }
 
-std::shared_ptr<pg::session_policy> policy_of(const pool_settings& settings) {
+std::shared_ptr<pg::session_policy> policy_of(const pool_settings& settings, const pool_hooks& hooks) {
     auto policy = std::make_shared<pg::session_policy>();
     policy->follow(settings);
+    policy->on_statement = hooks.on_statement;
     return policy;
 }
 
@@ -66,7 +67,7 @@ pool_impl::pool_impl(boost::asio::any_io_executor executor, pool_settings settin
       timer_{executor_},
       acquire_timeout_{settings.acquire.timeout.count()},
       reads_clock_{needs_clock(limits_of(settings, hooks_))},
-      policy_{policy_of(settings)},
+      policy_{policy_of(settings, hooks_)},
       settings_{checked(std::move(settings), hooks_)},
       where_{std::make_shared<const pg::conninfo>(pg::parse_conninfo(settings_->connect))},
       work_{boost::asio::prefer(executor_, boost::asio::execution::outstanding_work.tracked)} {}

@@ -9,20 +9,14 @@ namespace asio = boost::asio;
 void detail::end_transfer::operator()(running_transfer* what) const noexcept { delete what; }
 
 asio::awaitable<std::optional<row>> row_stream::next() {
-    for (;;) {
-        if (of_ == nullptr) {
-            co_return std::nullopt;
-        }
-        if (place_ < of_->row().size()) {
-            ++rows_;
-            co_return of_->row()[place_++];
-        }
+    while (of_ != nullptr) {
         switch (of_->next()) {
-        case pg::arrival::piece: place_ = 0; break;
+        case pg::arrival::piece: ++rows_; co_return of_->row()[0];
         case pg::arrival::over: of_->check(); co_return std::nullopt;
         case pg::arrival::later: co_await of_->until_more(); break;
         }
     }
+    co_return std::nullopt;
 }
 
 void row_stream::stop() noexcept { of_.reset(); }

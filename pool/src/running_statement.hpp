@@ -29,6 +29,16 @@ struct awaited_operation : Operation {
         }
     }
 
+    /// The same for a notification.
+    void hear_on(std::shared_ptr<pg::session> session) noexcept {
+        if (on_cancellation([this, session] { session->cancel(*this); })) {
+            session->hear(*this);
+        } else {
+            this->code = make_error_code(boost::system::errc::not_enough_memory);
+            sleeper.try_post();
+        }
+    }
+
     suspension sleeper;
 
 protected:

@@ -36,6 +36,10 @@ public:
             }
         });
     }
+    /// Whether the server has said that it has undone a COPY, and the session goes on.
+    [[nodiscard]] bool was_undone() const noexcept {
+        return code.category() == sqlstate_category() && said.severity != "FATAL" && said.severity != "PANIC";
+    }
     /// Throws how it failed, if it did.
     void check() const {
         if (code.category() == sqlstate_category()) {

@@ -127,6 +127,7 @@ bool pool_error_means(pool_errc value, errc condition) {
     case pool_errc::transaction_nested:
     case pool_errc::transaction_aborted:
     case pool_errc::commit_unknown:
+    case pool_errc::notifications_missed:
     case pool_errc::copy_ended: return false;
     }
     return false;

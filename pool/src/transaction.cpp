@@ -119,7 +119,7 @@ asio::awaitable<std::chrono::milliseconds> connection::settle(std::chrono::milli
         const auto rest = timeout - duration_cast<milliseconds>(steady_clock::now() - begun);
         return timeout.count() == 0 ? timeout : std::max(rest, milliseconds{1});
     };
-    const auto send = [&](std::string sql) { return run_now(left(), std::move(sql), parameters{}); };
+    const auto send = [&](std::string sql) { return run_now(left(), std::move(sql), parameters{}, manner{}); };
     // After each wait the lease may have ended, and the connection may be another's.
     const auto check_lease = [&] {
         if (state->of() != this) {
@@ -189,7 +189,7 @@ asio::awaitable<transaction> connection::begin(transaction_options options) {
     const auto sql = inside ? "SAVEPOINT " + state->savepoint(level) : "BEGIN" + modes;
     const auto session = session_;
     try {
-        co_await run_now({}, sql, parameters{});
+        co_await run_now({}, sql, parameters{}, manner{});
     } catch (const error& failure) {
         if (was_not_sent(failure) || is_refusal(failure, *session)) {
             state->end(level);
@@ -232,7 +232,8 @@ asio::awaitable<result> transaction::run(query_options options, std::string sql,
         options.timeout = co_await on.settle(options.timeout);
     }
     check_inside(*state, level, *on.session_);
-    co_return co_await on.run_now(options.timeout, std::move(sql), std::move(values));
+    const trunkline::connection::manner how{.is_traced = !options.trace_parent.empty()};
+    co_return co_await on.run_now(options.timeout, std::move(sql), std::move(values), how);
 }
 
 asio::awaitable<detail::transfer_handle> transaction::open(detail::transfer_sort sort, query_options options,
@@ -286,7 +287,7 @@ asio::awaitable<void> transaction::commit() {
     std::optional<error> failure;
     std::string tag;
     try {
-        const auto answer = co_await on.run_now({}, sql, parameters{});
+        const auto answer = co_await on.run_now({}, sql, parameters{}, trunkline::connection::manner{});
         tag = answer.command_tag();
     } catch (const error& failed) {
         failure = failed;

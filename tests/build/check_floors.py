@@ -153,10 +153,10 @@ def check_user_file(tree: Tree, name: str):
             yield line, f"a path into src/: {written}"
 
 
-# None is in the way of an acquire: a hook's run is cancelled on a strand of its own, `close` announces itself first, and
-# a transaction that has collided rests before its body runs again.
+# None is in the way of an acquire: a hook's run is cancelled on a strand of its own, `close` announces itself first, a
+# transaction that has collided rests before its body runs again, and a listener before it asks for a connection again.
 OWN_STRAND = "pool/src/hook_run.hpp"
-OWN_TIMERS = ("pool/src/pool.cpp", "pool/src/transaction.cpp")
+OWN_TIMERS = ("pool/src/pool.cpp", "pool/src/transaction.cpp", "pool/src/listener.cpp")
 
 
 def check_waiting(tree: Tree):

@@ -149,6 +149,9 @@ void scripted_session::take(const wire::message& what, news& about) {
     case 'E': execute(body); return;
     case 'C': send(wire::bare('3')); return;
     case 'H': return;  // Flush: nothing is held back
+    case 'd': return;  // COPY's data
+    case 'c': send(wire::command_complete("COPY 0")); return;
+    case 'f': send(wire::error_response({"ERROR", "57014", "COPY from stdin failed"})); return;
     case 'S': sync(); return;
     case 'X':
         about.goodbye = true;

@@ -118,6 +118,7 @@ TEST_CASE("the pool's own errors say what to do about them") {
         {pool_errc::wrong_type, {}},
         {pool_errc::transaction_aborted, {}},
         {pool_errc::commit_unknown, {}},
+        {pool_errc::notifications_missed, {}},
         {pool_errc::copy_ended, {}},
     };
     for (const auto& [code, expected] : rows) {

@@ -2,6 +2,7 @@
 
 #include <trunkline/detail/statement_calls.hpp>
 #include <trunkline/detail/transaction_body.hpp>
+#include <trunkline/notification.hpp>
 #include <trunkline/parameters.hpp>
 #include <trunkline/pipeline.hpp>
 #include <trunkline/query_options.hpp>
@@ -74,6 +75,12 @@ public:
     boost::asio::awaitable<std::vector<statement_outcome>> try_run(const pipeline& statements,
                                                                    pipeline_options options = {});
 
+    /// The next notification, after `LISTEN`; those that have come already, up to 1,024, first. Meanwhile the connection may
+    /// run statements, but one call of this only. Throws `error`: `query_timeout`, `operation_aborted` when cancelled (then
+    /// none is lost), `notifications_missed` once where more had come than are kept, `operation_in_progress` for a second
+    /// call, what ended the connection, and `lease_released` when the lease ends. For long listening: `<trunkline/listener.hpp>`.
+    boost::asio::awaitable<notification> notified(notified_options options = {});
+
     /// The server's process for this session, as `pg_stat_activity.pid` shows it; 0 without a session.
     [[nodiscard]] int backend_pid() const noexcept;
     /// What the server reports of a parameter (`server_version`, `TimeZone`, …); empty if it does not report that one, and
@@ -95,8 +102,12 @@ private:
 
     boost::asio::awaitable<result> run(query_options options, std::string sql, parameters values);
     boost::asio::awaitable<result> run_settled(query_options options, std::string sql, parameters values);
+    struct manner {
+        bool owes_nothing = false;  // as it was called; it is awaited later, maybe
+        bool is_traced = false;     // its text is another each time
+    };
     boost::asio::awaitable<result> run_now(std::chrono::milliseconds timeout, std::string sql, parameters values,
-                                           bool owes_nothing = false);
+                                           manner how);
     boost::asio::awaitable<detail::transfer_handle> open(detail::transfer_sort sort, query_options options,
                                                          std::string sql, parameters values);
     boost::asio::awaitable<std::chrono::milliseconds> settle(std::chrono::milliseconds timeout);

@@ -19,19 +19,21 @@ template <typename Runner>
 class statement_calls;
 }
 
-/// Sends the data of a `COPY … FROM STDIN`, in whatever format that statement names. What is written is collected, sent 64
-/// KiB at a time, and never more than one such piece waits for the network: a server that is slower than the program
-/// makes it wait.
+/// Sends the data of a `COPY … FROM STDIN`, in whatever format that statement names. What is written is collected, handed
+/// over 64 KiB at a time, and never more than one such piece waits for the network: a server that is slower than the
+/// program makes it wait. Besides that it needs the memory of the longest row of values, twice.
 ///
 /// Nothing is stored before `finish()` has succeeded. Destroyed without it (an exception, say), the COPY is undone and the
 /// connection goes on. It runs nothing else meanwhile (`operation_in_progress`). Inside a transaction a COPY that fails or
 /// is undone fails the transaction. A lease that ends meanwhile ends the COPY (`pool_errc::lease_released`). Move-only; like
 /// its connection it may be used by any thread, one at a time, and must not be destroyed or moved while a call is awaited.
 ///
-/// All calls throw `error`: what the server has refused (`detail()` says in which line and column of the data), as soon as
-/// it says so; `query_timeout` when that call has waited too long; `operation_aborted` when it is cancelled. Then all is
-/// undone, unless `finish()` fails with `connection_lost`, `query_timeout` or `operation_aborted`: that may have stored all,
-/// or nothing. After the end: `pool_errc::copy_ended`.
+/// All calls throw `error`: what the server has refused (`detail()` says in which line and column of the data), mostly soon
+/// after that line was sent, at `finish()` at the latest; `query_timeout` when it has waited too long for the network or the
+/// server; `operation_aborted` when it is cancelled. Then all is undone, unless `finish()` fails with `connection_lost`,
+/// `query_timeout` or `operation_aborted`: that may have stored all, or nothing. A coroutine that is cancelled already does not
+/// begin the call that it awaits: leave the COPY to its destructor then. After the end: the same error, or
+/// `pool_errc::copy_ended`.
 class copy_writer {
 public:
     /// Holds nothing: ended.
@@ -40,16 +42,18 @@ public:
     copy_writer& operator=(copy_writer&&) noexcept;
     ~copy_writer();
 
-    /// Appends data, which need not end with a row. It must live until this has completed.
+    /// Appends data, which need not end with a row. It must live until this has completed. In the binary format header and
+    /// trailer belong to it.
     boost::asio::awaitable<void> write(std::string_view data);
 
     /// Appends a row of values, for `COPY … (FORMAT binary)`: as many as the COPY has columns, each of exactly its column's
     /// type, because the server converts nothing here: `std::int64_t` for bigint, `std::int32_t` for integer; a text for text,
-    /// varchar, json and enums. Values are copied before the first suspension. Throws `error` (`invalid_value`), and
-    /// appends nothing, for another format, another number of values, a value that its type cannot hold, or behind
-    /// `write`.
+    /// varchar, json and enums. The row is appended by the call itself; what is awaited is room for more. Throws `error`
+    /// (`invalid_value`), and appends nothing, for another format, another number of values, a value that its type cannot
+    /// hold, or behind `write`.
     template <typename... Args>
-    boost::asio::awaitable<void> write_row(const Args&... values) {
+    boost::asio::awaitable<void> write_row(Args&&... values) {
+        detail::check_parameters<Args...>();
         begin_row();
         (row_.add(values), ...);
         append_row();
@@ -58,7 +62,8 @@ public:
 
     /// Ends the data and gives the number of rows that are stored.
     boost::asio::awaitable<std::uint64_t> finish();
-    /// Undoes it; `reason` is for the server's log. Completes when the connection is free. Nothing happens after the end.
+    /// Undoes it; `reason` is for the server's log. Completes when the connection is free; throws what prevents that. Nothing
+    /// happens after the end.
     boost::asio::awaitable<void> abort(std::string_view reason = "the program gave it up");
 
 private:
@@ -69,6 +74,8 @@ private:
     void append_row();
     [[nodiscard]] detail::running_transfer& begun() const;
     boost::asio::awaitable<void> flush_full();
+    boost::asio::awaitable<void> send_collected();
+    boost::asio::awaitable<void> end(const char* reason);
     boost::asio::awaitable<void> send(std::string_view data);
 
     detail::transfer_handle of_;  // null: ended

@@ -38,19 +38,20 @@ enum class pool_errc {
     too_large,              ///< a statement or parameter is longer than the protocol allows; nothing was sent
     invalid_text,           ///< a statement or text parameter holds a NUL byte; nothing was sent
     too_many_parameters,    ///< more than 65,535 parameters; nothing was sent
-    unsupported_statement,  ///< COPY through `query()`; the connection goes on, unless too much of it had to be read
-    wrong_type,             ///< a column's type does not fit the C++ type asked for
-    unexpected_null,        ///< NULL, and the C++ type asked for has no room for it: use `std::optional`
-    no_such_column,         ///< the result has no column of that name or number
-    value_out_of_range,     ///< the value does not fit the C++ type asked for
-    invalid_value,          ///< a parameter's or an option's value is none of its type (30 February); nothing was sent
-    no_such_row,            ///< the result has no row of that number
-    pipeline_aborted,       ///< another statement of its atomic pipeline failed: this one is undone, or did not run
-    transaction_ended,      ///< the transaction is over: it was committed, rolled back, or ended by a statement
-    transaction_nested,     ///< an inner transaction is open: commit it or roll it back first; nothing was sent
-    transaction_aborted,    ///< a statement in it had failed, so its COMMIT rolled it back: see that statement's error
-    commit_unknown,         ///< the COMMIT has no answer: it happened, or will, or not. Do it again under a key only
-    copy_ended,             ///< the COPY was finished, undone or never begun: nothing was sent
+    unsupported_statement,  ///< COPY through `query()`, another one through `copy_in`; the connection goes on, if too much need not be read
+    wrong_type,            ///< a column's type does not fit the C++ type asked for
+    unexpected_null,       ///< NULL, and the C++ type asked for has no room for it: use `std::optional`
+    no_such_column,        ///< the result has no column of that name or number
+    value_out_of_range,    ///< the value does not fit the C++ type asked for
+    invalid_value,         ///< a parameter's or an option's value is none of its type (30 February); nothing was sent
+    no_such_row,           ///< the result has no row of that number
+    pipeline_aborted,      ///< another statement of its atomic pipeline failed: this one is undone, or did not run
+    transaction_ended,     ///< the transaction is over: it was committed, rolled back, or ended by a statement
+    transaction_nested,    ///< an inner transaction is open: commit it or roll it back first; nothing was sent
+    transaction_aborted,   ///< a statement in it had failed, so its COMMIT rolled it back: see that statement's error
+    commit_unknown,        ///< the COMMIT has no answer: it happened, or will, or not. Do it again under a key only
+    notifications_missed,  ///< more came than are kept: look at what they are about, and ask for them more often
+    copy_ended,            ///< the COPY was finished, undone or never begun: nothing was sent
 };
 
 /// What to do about an error, whoever raised it: compare an `error_code` with these.

@@ -312,14 +312,20 @@ struct parameter_traits<interval> {
 
 namespace detail {
 
-/// Puts a call's arguments together, and refuses what cannot be one in words.
+/// Refuses what cannot be a parameter in words.
 template <typename... Args>
-parameters collect(const std::remove_cvref_t<Args>&... args) {
+constexpr void check_parameters() noexcept {
     static_assert(
         (parameter<std::remove_cvref_t<Args>> && ...),
         "a parameter of this type has no mapping: specialise trunkline::parameter_traits for it, or convert it");
     static_assert((safe_to_await<Args> && ...),
                   "g++ 12 frees this temporary twice inside a co_await expression: give the parameter a name first");
+}
+
+/// Puts a call's arguments together.
+template <typename... Args>
+parameters collect(const std::remove_cvref_t<Args>&... args) {
+    check_parameters<Args...>();
     parameters values;
     (values.add(args), ...);
     return values;

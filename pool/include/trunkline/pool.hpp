@@ -5,6 +5,7 @@
 #include <trunkline/log.hpp>
 #include <trunkline/settings.hpp>
 #include <trunkline/source_location.hpp>
+#include <trunkline/statement_report.hpp>
 #include <trunkline/stats.hpp>
 #include <trunkline/transaction.hpp>
 
@@ -61,7 +62,9 @@ using connection_hook = std::function<boost::asio::awaitable<hook_outcome>(conne
 
 /// What the program hears of a pool, and does at the turns of a connection's life. What is empty costs nothing.
 struct pool_hooks {
-    log_handler log;             ///< empty: nothing is logged
+    log_handler log;  ///< empty: nothing is logged
+    statement_hook
+        on_statement;            ///< after each statement of the program's: what it was, how long it took, how it ended
     connection_hook on_connect;  ///< before a new connection joins: prepare statements (a `SET` is reset; the URL's
                                  ///< `options` last). What the dial has left of `connect.timeout` bounds it too. One
                                  ///< that does not join counts as a failed dial.
@@ -226,6 +229,7 @@ public:
     [[nodiscard]] boost::asio::any_io_executor get_executor() const noexcept;
 
 private:
+    friend class listener;
     using acquire_handler = boost::asio::any_completion_handler<void(error_code, lease)>;
 
     static void begin_acquire(const std::shared_ptr<detail::pool_impl>& impl, acquire_options options,

@@ -5,7 +5,6 @@
 
 #include <boost/asio/awaitable.hpp>
 
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 
@@ -17,14 +16,20 @@ class statement_calls;
 }
 
 /// The rows of a statement, one after another, in bounded memory: what the program has not asked for yet stays with the
-/// server, which waits. It needs the memory of one row (of eight, where libpq gives several at a time) and of libpq's
-/// buffer for what arrives.
+/// server, which waits. It needs the memory of one row and of libpq's buffer for what arrives.
 ///
 /// The connection runs nothing else until the stream has ended: other statements fail with
-/// `pool_errc::operation_in_progress`. Destroying the stream early, or `stop()`, makes the server stop and reads what is
-/// left; the next statement waits for that, and if it takes longer than `query.cancel_timeout`, the connection is lost.
-/// A lease that ends meanwhile ends the stream (`pool_errc::lease_released`). Move-only; like its connection it may be used
-/// by any thread, one at a time, and must not be destroyed or moved while a `next()` is awaited.
+/// `pool_errc::operation_in_progress`. A lease that ends meanwhile ends the stream (`pool_errc::lease_released`, behind the
+/// row that has come already).
+///
+/// Destroying the stream early, or `stop()`, makes the server stop, unless the end has come already, and reads what is left;
+/// the next statement waits for that. Like every statement that is stopped it fails a transaction that it runs in, and the
+/// connection is lost if it takes longer than `query.cancel_timeout`, or if the pool has used up its share of requests: half
+/// as many as it runs statements, and 128.
+///
+/// A server sends when it has 8 KiB to send or is done: few small rows that come slowly come late. Move-only; like its
+/// connection a stream may be used by any thread, one at a time, and must not be destroyed or moved while a `next()` is
+/// awaited.
 class row_stream {
 public:
     /// Holds nothing: ended.
@@ -46,7 +51,6 @@ private:
     explicit row_stream(detail::transfer_handle of) noexcept : of_{std::move(of)} {}
 
     detail::transfer_handle of_;  // null: it holds nothing
-    std::size_t place_ = 0;       // of the next row among those that came together
     std::uint64_t rows_ = 0;
 };
 

@@ -38,10 +38,11 @@ diagnostics diagnosis_of(const PGresult* said) {
 }
 
 void note_line_of_copy(diagnostics& of, const PGresult* said) {
-    const auto context = field_of(said, PG_DIAG_CONTEXT);
-    if (context.starts_with("COPY ")) {
-        const auto place = context.substr(0, context.find_first_of(":\n"));  // behind that stands the value
-        of.detail += (of.detail.empty() ? "" : "; ") + place;
+    const auto context =
+        '\n' + field_of(said, PG_DIAG_CONTEXT);  // innermost first: a trigger's line may stand in front
+    if (const auto at = context.find("\nCOPY "); at != std::string::npos) {
+        const auto end = context.find_first_of(":\n", at + 1);  // behind that stands the value
+        of.detail += (of.detail.empty() ? "" : "; ") + context.substr(at + 1, end - at - 1);
     }
 }
 

@@ -15,6 +15,12 @@ session::~session() { link_->hang_up(); }
 
 void session::start(operation& what) noexcept { link_->start(what); }
 
+void session::hear(operation& what) noexcept { link_->hear(what); }
+
+bool session::take_notification(notification& into, error_code& missed) noexcept {
+    return link_->take_notification(into, missed);
+}
+
 void session::cancel(operation& what) noexcept { link_->cancel(what); }
 
 left session::end_use() noexcept { return link_->end_use(); }
@@ -22,6 +28,8 @@ left session::end_use() noexcept { return link_->end_use(); }
 void session::mend(operation& what) noexcept { link_->mend(what); }
 
 bool session::is_read_only() const noexcept { return link_->is_read_only(); }
+
+bool session::is_heard() const noexcept { return link_->is_heard(); }
 
 session_state session::state() const noexcept { return link_->state(); }
 

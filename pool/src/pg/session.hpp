@@ -5,6 +5,7 @@
 
 #include <trunkline/error.hpp>
 #include <trunkline/log.hpp>
+#include <trunkline/notification.hpp>
 #include <trunkline/parameters.hpp>
 #include <trunkline/result.hpp>
 
@@ -43,6 +44,7 @@ struct operation {
     bool warms = false;                    ///< prepares what the pool uses most, and runs nothing
     bool is_transfer = false;              ///< a `transfer`: it lasts, and completes more than once
     bool is_pools = false;                 ///< the pool's own: it is not prepared
+    bool is_unnamed = false;               ///< not prepared either: its text is another each time
     std::chrono::milliseconds timeout{0};  ///< from `start` to the outcome; 0: the policy's
     error_code code;                       ///< the outcome, set before `complete`
     diagnostics said;                      ///< with an error
@@ -89,6 +91,13 @@ public:
     /// first; this side waits a quarter of the time longer, at least 20 ms and at most 250 ms, and then gives up by
     /// itself, whatever has become of the network.
     void start(operation& what) noexcept;
+    /// Completes `what`, whose `sql` is of no interest, once there is a notification to take, with an error when none can
+    /// come any more, or with `query_timeout`; `cancel` ends it. One may wait at a time, also while an operation is under way.
+    void hear(operation& what) noexcept;
+    /// Takes the oldest notification that has come, if there is one. `missed`: `notifications_missed` in its place, once,
+    /// where more had come than are kept. Of a lease that has ended nothing is left.
+    [[nodiscard]] bool take_notification(notification& into, error_code& missed) noexcept;
+
     /// Ends `what` at once with `operation_aborted` if it is still under way, and asks the server to stop. The session
     /// is `busy` until it is proven that no late signal of this request can hit a later statement; if that takes longer
     /// than `cancel_timeout`, it is lost. Otherwise nothing happens.
@@ -104,12 +113,16 @@ public:
 
     /// Without a lock or a system call.
     [[nodiscard]] session_state state() const noexcept;
-    /// Whether the next may have it: idle, outside any transaction, its server in step and not turned read-only. Without
+    /// Whether the next may have it: idle, outside any transaction, nobody waiting for its notifications, its server in step and not turned read-only. Without
     /// a lock or a system call.
-    [[nodiscard]] bool is_fit() const noexcept { return state() == session_state::clean && !is_read_only(); }
+    [[nodiscard]] bool is_fit() const noexcept {
+        return state() == session_state::clean && !is_read_only() && !is_heard();
+    }
     /// Whether its server has turned read-only since the session was opened (a failover). Such a session is `broken` at
     /// the end of its lease; one that was read-only from the start is not.
     [[nodiscard]] bool is_read_only() const noexcept;
+    /// Whether somebody waits for a notification.
+    [[nodiscard]] bool is_heard() const noexcept;
     /// When the first operation since the last call of this was started, or nothing if there was none; without a lock.
     /// (The pool measures how long a lease was used, and reads no clock for a lease that ran nothing.)
     [[nodiscard]] std::optional<std::chrono::steady_clock::time_point> take_first_use() noexcept;

@@ -6,6 +6,7 @@
 #include "tls_pending.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 // What the socket says: everything that a session hears from its server.
@@ -66,7 +67,10 @@ void session::link::on_writable(news& told) {
     if (!socket_->is_open() || state() == session_state::broken) {
         return;
     }
-    flush(told);
+    look_for_refusal(told);
+    if (connection_) {
+        flush(told);
+    }
     if (feed(told)) {
         take_answers(told);
     }
@@ -94,7 +98,7 @@ void session::link::receive(news& told) {
     }
     take_answers(told);
     if (!connection_) {
-        told.notices.swap(notices_);
+        take_asides(told);
         return;
     }
     if (expected_.empty() && alive) {
@@ -103,12 +107,7 @@ void session::link::receive(news& told) {
             note_read_only();  // a parameter, maybe
         }
     }
-    while (PGnotify* const unwanted = PQnotifies(from)) {
-        PQfreemem(unwanted);
-    }
-    if (!notices_.empty()) {
-        told.notices.swap(notices_);
-    }
+    take_asides(told);
     if (!alive || PQstatus(from) != CONNECTION_OK || (last_words_ && ends_session(*last_words_))) {
         lose(told);
     } else if (last_words_) {
@@ -116,6 +115,15 @@ void session::link::receive(news& told) {
     } else if ((copying_ || unrest_.statement_open) && drained_too_much()) {
         give_up_drain(told);
     }
+}
+
+/// Takes what has come beside the answers.
+void session::link::take_asides(news& told) {
+    if (connection_) {
+        take_notifications(told);
+    }
+    std::ranges::move(notices_, std::back_inserter(told.notices));
+    notices_.clear();
 }
 
 /// Takes what has arrived of the answers that are expected.
@@ -152,6 +160,10 @@ void session::link::take_answers(news& told) {
                 condemn(told, "the server's answers are out of step with what it was asked");
                 return;
             }
+            if (what != unit::statement && !into.code && !into.rows.is_answer()) {
+                condemn(told, "the server's answers are out of step with what it was asked");
+                return;
+            }
             expected_.erase(expected_.begin());
             if (expected_.empty() && std::exchange(in_pipeline_, false) && PQexitPipelineMode(connection_.get()) == 0) {
                 condemn(told, "libpq did not leave its pipeline mode");
@@ -181,7 +193,7 @@ bool session::link::end_copy(bool in, operation& into, news& told) {
     if (!std::exchange(copying_, true)) {
         if (!into.code) {
             diagnostics said;
-            said.message = "COPY cannot run through query(): it has copy_in() and copy_out()";
+            said.message = "COPY has copy_in() and copy_out()";
             fail(into, pool_errc::unsupported_statement, std::move(said));
         }
         policy_->drains.fetch_add(1, std::memory_order_relaxed);
@@ -190,7 +202,7 @@ bool session::link::end_copy(bool in, operation& into, news& told) {
             limit_mending(policy_->drain_time.load(std::memory_order_relaxed));
         }
         if (in) {
-            if (!refuse_copy(connection_.get(), "COPY cannot run through query()")) {
+            if (!refuse_copy(connection_.get(), "nobody has data for it")) {
                 lose(told);
                 return false;
             }
@@ -219,6 +231,7 @@ void session::link::on_answered(unit what, news& told) {
             condemn(told, "the reset of a returned connection failed: " + own_.said.message);
             return;
         }
+        forget_notifications();  // of what the last lease listened to
         break;
     case unit::preamble: armed_.certain = armed_.certain && !failed; break;
     case unit::closing: settle_closing(failed); break;
@@ -247,7 +260,7 @@ void session::link::on_statement_end(news& told) {
         return;
     }
     mending_deadline_ = ask_again_at_ = never;
-    told.add(take_operation());
+    finish(take_operation(), told);
     settle_state();
 }
 
@@ -265,11 +278,12 @@ void session::link::settle_state() noexcept {
 
 /// The session goes no further under the statement that runs: who returns its lease sees it.
 void session::link::break_off(news& told, const char* why) {
-    told.add(take_operation());
+    finish(take_operation(), told);
     state_.store(session_state::broken, std::memory_order_release);
     expected_.clear();
     unrest_ = {.request_open = unrest_.request_open};
     mending_deadline_ = ask_again_at_ = never;
+    end_hearing(lost_code_, told);
     say(lost_said_, why);
 }
 
@@ -357,8 +371,9 @@ void session::link::end_operations(news& told) noexcept {
             }
         }
     }
-    told.add(running);
+    finish(running, told);
     told.add(mender);
+    end_hearing(lost_code_, told);
     told.lost = !closing_;
     state_.store(session_state::broken, std::memory_order_release);
     expected_.clear();

@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
+#include <algorithm>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -45,13 +46,6 @@ bool says_read_only(PGconn* connection) noexcept {
     return false;
 }
 
-log_level level_of(const diagnostics& notice) noexcept {
-    if (notice.severity == "NOTICE" || notice.severity == "INFO" || notice.severity == "LOG") {
-        return log_level::info;
-    }
-    return notice.severity == "DEBUG" ? log_level::debug : log_level::warning;
-}
-
 }  // namespace
 
 /// News that wait in the executor's queue. If the queue is destroyed first, the operation is dropped.
@@ -62,8 +56,11 @@ struct session::link::posted_news {
     }
     posted_news& operator=(posted_news&&) = delete;
     ~posted_news() {
-        drop(told.done[0]);
-        drop(told.done[1]);
+        // A transfer that is dropped is let go of, which must not begin anything on a context that is being destroyed.
+        if (std::ranges::any_of(told.done, [](const auto* one) { return one != nullptr && one->is_transfer; })) {
+            from->on_abandoned();
+        }
+        std::ranges::for_each(told.done, drop);
     }
     void operator()() {
         news now = std::move(told);
@@ -127,13 +124,19 @@ void session::link::start(operation& what) noexcept {
 }
 
 void session::link::cancel(operation& what) noexcept {
+    if (forked_since(born_)) {
+        return;  // it is the parent's
+    }
     news told;
     {
         const std::lock_guard lock{mutex_};
-        if (current_ != &what && parked_ != &what) {
+        if (hearer_ == &what) {
+            end_hearing(boost::asio::error::operation_aborted, told);
+        } else if (current_ == &what || parked_ == &what) {
+            attempt(told, [&] { give_up(boost::asio::error::operation_aborted, told); });
+        } else {
             return;
         }
-        attempt(told, [&] { give_up(boost::asio::error::operation_aborted, told); });
     }
     tell_later(std::move(told));
 }
@@ -143,7 +146,7 @@ left session::link::end_use() noexcept {
     if (now == session_state::broken || is_read_only()) {
         return left::broken;
     }
-    if (now != session_state::clean) {
+    if (now != session_state::clean || is_heard()) {
         return left::unclean;
     }
     if (!reset_is_due(policy_->reset.load(std::memory_order_relaxed), footprint_.load(std::memory_order_relaxed))) {
@@ -178,6 +181,8 @@ void session::link::mend(operation& what) noexcept {
             unrest_.reads_freely = false;
             drained_ = 0;
         }
+        end_hearing(pool_errc::lease_released, told);
+        forget_notifications();
         if (state() == session_state::broken || forked_since(born_)) {
             what.code = lost_code_;
             told.add(&what);
@@ -210,12 +215,15 @@ void session::link::close(error_code reason, std::function<void()> closed) noexc
             lost_code_ = reason;
             say(lost_said_, "the connection was closed by its pool");
         }
-        for (operation* const ended : {take_operation(), std::exchange(mender_, nullptr)}) {
-            if (ended != nullptr) {
-                fail(*ended, reason, {});
-                told.add(ended);
-            }
+        if (operation* const ended = take_operation()) {
+            fail(*ended, reason, {});
+            finish(ended, told);
         }
+        if (operation* const mender = std::exchange(mender_, nullptr)) {
+            fail(*mender, reason, {});
+            told.add(mender);
+        }
+        end_hearing(reason, told);
         state_.store(session_state::broken, std::memory_order_release);
         connection_.reset();
         if (!socket_->is_open() || forked_since(born_)) {
@@ -260,12 +268,10 @@ void session::link::hang_up() noexcept {
     if (forked_since(born_)) {
         return;  // whoever held the lock is not in this process; the destructor does the rest
     }
-    operation* dropped = nullptr;
-    operation* mender = nullptr;
+    std::array<operation*, 3> dropped{};
     {
         const std::lock_guard lock{mutex_};
-        dropped = take_to_drop();
-        mender = std::exchange(mender_, nullptr);
+        dropped = {take_to_drop(), std::exchange(mender_, nullptr), std::exchange(hearer_, nullptr)};
         state_.store(session_state::broken, std::memory_order_release);
         if (closing_) {
             return;  // the goodbye goes on by itself
@@ -276,19 +282,16 @@ void session::link::hang_up() noexcept {
         connection_.reset();
         socket_->close();
     }
-    drop(dropped);
-    drop(mender);
+    std::ranges::for_each(dropped, drop);
 }
 
 void session::link::on_abandoned() noexcept {
-    operation* dropped = nullptr;
-    operation* mender = nullptr;
+    std::array<operation*, 3> dropped{};
     std::function<void()> never_called;
     {
         const std::lock_guard lock{mutex_};
         abandoned_ = true;
-        dropped = take_to_drop();
-        mender = std::exchange(mender_, nullptr);
+        dropped = {take_to_drop(), std::exchange(mender_, nullptr), std::exchange(hearer_, nullptr)};
         state_.store(session_state::broken, std::memory_order_release);
         never_called = std::move(closed_);
         timer_.reset();
@@ -297,8 +300,7 @@ void session::link::on_abandoned() noexcept {
         connection_.reset();
         socket_->close();
     }
-    drop(dropped);
-    drop(mender);
+    std::ranges::for_each(dropped, drop);
 }
 
 operation* session::link::take_operation() noexcept {
@@ -319,7 +321,7 @@ operation* session::link::take_operation() noexcept {
 /// When it will never be told. A transfer that nobody waits for says why, should somebody ask.
 operation* session::link::take_to_drop() noexcept {
     auto* const taken = take_operation();
-    if (taken != nullptr && !is_awaited(*taken)) {
+    if (taken != nullptr && !take_awaited(*taken)) {
         taken->code = lost_code_;
         return nullptr;
     }
@@ -330,11 +332,13 @@ void session::link::tell(news& told) {
     for (const auto& notice : told.notices) {
         log_notice(notice);
     }
+    if (told.finished != nullptr) {
+        report(*told.finished, told.times);
+    }
     if (told.lost && to_.lost) {           // before whoever has the session hears of it and gives it back
         to_.lost(lost_code_, lost_said_);  // no longer change once lost
     }
-    complete(told.done[0]);
-    complete(told.done[1]);
+    std::ranges::for_each(told.done, complete);
     if (told.closed) {
         told.closed();
     }
@@ -342,8 +346,7 @@ void session::link::tell(news& told) {
 
 void session::link::tell_later(news told) noexcept {
     if (abandoned_) {  // there is no queue any more; an operation ends here, everything else is of no interest
-        complete(told.done[0]);
-        complete(told.done[1]);
+        std::ranges::for_each(told.done, complete);
         return;
     }
     posted_news letter{shared_from_this(), std::move(told)};
@@ -357,32 +360,6 @@ void session::link::tell_later(news told) noexcept {
         }
     } catch (const std::bad_alloc&) {
         // The letter is gone, and its operations with it: dropped.
-    }
-}
-
-void session::link::log_pooler() const noexcept {
-    if (!to_.log) {
-        return;
-    }
-    try {
-        to_.log({log_level::info, to_.pool, "a pooler stands in front of the server: statements are not prepared"});
-    } catch (...) {
-        // A log that fails must not end a session.
-    }
-}
-
-void session::link::log_notice(const diagnostics& notice) const noexcept {
-    if (!to_.log) {
-        return;
-    }
-    try {
-        std::string message = "the server says: " + notice.severity + ": " + notice.message;
-        if (!notice.detail.empty()) {
-            message += " (" + notice.detail + ")";
-        }
-        to_.log({level_of(notice), to_.pool, message});
-    } catch (...) {
-        // A log that fails must not end a session.
     }
 }
 

@@ -9,11 +9,15 @@
 #include "socket.hpp"
 #include "transfer.hpp"
 
+#include <trunkline/notification.hpp>
+
 #include <boost/asio/steady_timer.hpp>
 #include <boost/container/static_vector.hpp>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <deque>
 #include <exception>
 #include <mutex>
 #include <string_view>
@@ -31,6 +35,7 @@ namespace trunkline::pg {
 /// session_link.cpp: its life, and who is told what. session_send.cpp: what goes out. session_events.cpp: what the server
 /// says. session_mend.cpp: statements that were given up, time-outs, returns.
 /// session_prepare.cpp: prepared statements. session_batch.cpp: pipelines. session_transfer.cpp: streams and COPY.
+/// session_notify.cpp: notifications. session_report.cpp: what the program and its log are told.
 class session::link final : public socket_owner, public cancel_observer, public std::enable_shared_from_this<link> {
 public:
     link(boost::asio::any_io_executor executor, connection_handle connection, session::events to);
@@ -41,6 +46,8 @@ public:
     void cancel(operation& what) noexcept;
     [[nodiscard]] left end_use() noexcept;
     void mend(operation& what) noexcept;
+    void hear(operation& what) noexcept;
+    [[nodiscard]] bool take_notification(notification& into, error_code& missed) noexcept;
     [[nodiscard]] arrival next(transfer& of) noexcept;
     [[nodiscard]] arrival outlook_of(const transfer& what) const noexcept;
     void await(transfer& of) noexcept;
@@ -53,6 +60,7 @@ public:
 
     [[nodiscard]] session_state state() const noexcept { return state_.load(std::memory_order_acquire); }
     [[nodiscard]] bool is_read_only() const noexcept { return read_only_.load(std::memory_order_relaxed); }
+    [[nodiscard]] bool is_heard() const noexcept { return is_heard_.load(std::memory_order_relaxed); }
     [[nodiscard]] std::optional<std::chrono::steady_clock::time_point> take_first_use() noexcept;
     [[nodiscard]] int backend_pid() const noexcept { return backend_pid_; }
     [[nodiscard]] std::string server_parameter(const char* name) const;
@@ -66,17 +74,19 @@ private:
     static constexpr clock::time_point never = clock::time_point::max();
 
     struct news {
-        std::array<operation*, 2> done{};  ///< have their outcome: the user's first, then who mends
+        std::array<operation*, 3> done{};     ///< have their outcome: the user's first, then who mends or hears
+        const operation* finished = nullptr;  ///< of those, a statement of the program's that is to be reported
+        statement_times times{};
         bool lost = false;
         std::vector<diagnostics> notices;
         std::function<void()> closed;
 
         void add(operation* ended) noexcept {
-            if (ended != nullptr && is_awaited(*ended)) {
-                done[done[0] == nullptr ? 0 : 1] = ended;
+            if (ended != nullptr && take_awaited(*ended)) {
+                *std::ranges::find(done, nullptr) = ended;
             }
         }
-        [[nodiscard]] bool any() const noexcept { return done[0] != nullptr || lost || closed; }
+        [[nodiscard]] bool any() const noexcept { return done[0] != nullptr || lost || closed || !notices.empty(); }
     };
     struct posted_news;
     using letter_room = detail::handler_room<256>;  // 152 are needed
@@ -91,17 +101,18 @@ private:
         rollback,   ///< of a transaction that a lease ended in
     };
 
-    /// Whether somebody is to be told of it, once.
-    [[nodiscard]] static bool is_awaited(operation& what) noexcept {
+    /// Whether somebody is to be told of it: of a transfer only who waits, and once.
+    [[nodiscard]] static bool take_awaited(operation& what) noexcept {
         return !what.is_transfer || std::exchange(static_cast<transfer&>(what).awaited_, false);
     }
     static void on_notice(void* self, const PGresult* said) noexcept;
 
     // All of these under the lock. Sending:
     void admit(operation& what, news& told);
+    void refuse(operation& what, news& told) noexcept;
     void refuse_for_memory(operation& what, news& told) noexcept;
     void send(operation& what, news& told);
-    [[nodiscard]] preamble preamble_for(operation& what) const noexcept;
+    [[nodiscard]] preamble preamble_for(operation& what) noexcept;
     [[nodiscard]] bool send_preamble(preamble first);
     [[nodiscard]] bool send_reset();
     bool feed(news& told);
@@ -122,6 +133,7 @@ private:
     void on_writable(news& told);
     void receive(news& told);
     void take_answers(news& told);
+    void take_asides(news& told);
     void on_answered(unit what, news& told);
     void on_statement_end(news& told);
     [[nodiscard]] bool end_copy(bool in, operation& into, news& told);
@@ -141,6 +153,7 @@ private:
     void wake(transfer& of, news& told) noexcept;
     [[nodiscard]] bool is_paused() const noexcept;
     [[nodiscard]] bool take_piece(transfer& of, news& told);
+    [[nodiscard]] bool take_result(transfer& of, result taken, const PGresult* got, news& told);
     [[nodiscard]] bool take_data(transfer& of, news& told);
     static void settle_transfer(transfer& of, result got);
     void end_data(transfer& of, const char* reason, news& told);
@@ -149,6 +162,19 @@ private:
     void look_for_refusal(news& told);
     void read_on(std::shared_ptr<socket_owner> self);
     void hold(std::shared_ptr<socket_owner> self);
+
+    // Notifications:
+    void take_notifications(news& told);
+    [[nodiscard]] bool has_notification() const noexcept { return notifications_missed_ || !notifications_.empty(); }
+    /// What comes is still for the last lease.
+    [[nodiscard]] bool is_resetting() const noexcept { return !expected_.empty() && expected_.front() == unit::reset; }
+    void end_hearing(error_code why, news& told) noexcept;
+    void forget_notifications() noexcept;
+
+    // Reporting:
+    void note_begin() noexcept;
+    void note_sent() noexcept;
+    void finish(operation* ended, news& told) noexcept;
 
     // Mending:
     void give_up(error_code code, news& told);
@@ -198,11 +224,16 @@ private:
     // Not under the lock.
     void tell(news& told);
     void tell_later(news told) noexcept;
+    void report(const operation& ended, const statement_times& times) const noexcept;
+    void report(transfer& ended) const noexcept;
+    void report_one(statement_report what, const statement_times& times) const noexcept;
+    void log_failed_hook(const char* why) const noexcept;
     void log_notice(const diagnostics& notice) const noexcept;
     void log_pooler() const noexcept;
 
     static constexpr clock::rep unused = 0;
-    static constexpr std::uint64_t lot = 64;      // in which statements are counted
+    static constexpr std::size_t most_notifications = 1'024;  // of 8 KiB each at most
+    static constexpr std::uint64_t lot = 64;                  // in which statements are counted
     static constexpr std::size_t most_units = 4;  // reset, preamble, closing, statement; then absorb or rollback alone
 
     const boost::asio::any_io_executor executor_;
@@ -218,6 +249,8 @@ private:
     std::atomic<footprint> footprint_{footprint::none};
     std::atomic<bool> read_only_{false};
 
+    std::atomic<bool> is_heard_{false};  // there is a hearer
+
     std::atomic<bool> abandoned_{false};  // the execution context is gone
 
     letter_room letter_;  // what a statement ended with must reach its caller without memory too
@@ -229,8 +262,10 @@ private:
     operation* current_ = nullptr;  // has been sent
     operation* parked_ = nullptr;   // waits until the session is quiet
     operation* mender_ = nullptr;   // of `mend`
+    operation* hearer_ = nullptr;   // waits for a notification
     operation own_;                 // takes the answers that are nobody's
     boost::container::static_vector<unit, most_units> expected_;
+    statement_times times_;  // of the user's operation, if they are reported
     unrest unrest_;
     armed_timeout armed_;
     bool in_pipeline_ = false;
@@ -256,6 +291,7 @@ private:
     clock::time_point server_deadline_ = never;  // the same, as the server notices it; `never` if it is not told
     std::chrono::milliseconds server_time_{0};   // what it is told
     clock::time_point mending_deadline_ = never;
+    clock::time_point hearing_deadline_ = never;
     clock::time_point ask_again_at_ = never;  // the server takes no notice of a request that comes between two messages
     clock::time_point timer_at_ = never;      // when the timer fires; maybe earlier than anything is due
     std::unique_ptr<boost::asio::steady_timer> timer_;
@@ -263,8 +299,10 @@ private:
     std::chrono::milliseconds last_pause_{0};     // before the server was last asked to stop that
     std::unique_ptr<boost::asio::steady_timer> close_timer_;
     std::function<void()> closed_;
-    std::vector<diagnostics> notices_;       // since the last `news`
-    std::optional<diagnostics> last_words_;  // the server's FATAL, what it should not have said, why we gave up
+    std::deque<notification> notifications_;  // that nobody has asked for yet
+    bool notifications_missed_ = false;       // there were more, later than those
+    std::vector<diagnostics> notices_;        // since the last `news`
+    std::optional<diagnostics> last_words_;   // the server's FATAL, what it should not have said, why we gave up
     error_code lost_code_{pool_errc::connection_lost};  // what who comes too late is told
     diagnostics lost_said_;
 };

@@ -26,7 +26,7 @@ void session::link::give_up(error_code code, news& told) {
     }
     operation* const ended = take_operation();
     fail(*ended, code, {});
-    told.add(ended);
+    finish(ended, told);
     if (!sent) {
         return;
     }
@@ -179,7 +179,7 @@ void session::link::limit_mending(session_policy::milliseconds time) {
 /// Sets the timer, unless it fires before that anyway: a session with one time-out after the other sets it once for
 /// each of its periods, not for each statement.
 void session::link::arm() {
-    const auto next = std::min({deadline_, mending_deadline_, ask_again_at_});
+    const auto next = std::min({deadline_, mending_deadline_, hearing_deadline_, ask_again_at_});
     if (next >= timer_at_ || closing_) {
         return;
     }
@@ -218,6 +218,9 @@ void session::link::on_due(clock::time_point now, news& told) {
         ask_again_at_ = never;
         unrest_.wants_request = unrest_.statement_open && !unrest_.request_open;
         go_on(told);
+    }
+    if (connection_ && hearing_deadline_ <= now) {
+        end_hearing(pool_errc::query_timeout, told);
     }
     if (connection_ && deadline_ <= now) {
         const operation* const late = current_ != nullptr ? current_ : parked_;

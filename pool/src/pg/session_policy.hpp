@@ -4,6 +4,7 @@
 #include "prepared_statements.hpp"
 
 #include <trunkline/settings.hpp>
+#include <trunkline/statement_report.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -76,6 +77,7 @@ struct session_policy {
         return known.most_used(most, by.after_uses);
     }
 
+    statement_hook on_statement;  ///< of the program's, if it has one; set before the first session and never changed
     known_statements known;
 
     count prepares{0};  ///< statements that were prepared, also in advance

@@ -48,7 +48,8 @@ prepared_statements::choice session::link::plan(operation& what) {
     if (by.after_uses == 0 && prepared_.size() > 0) {
         prepared_.doubt_all();  // what runs until it is on again is not looked at
     }
-    const bool whole = !what.is_pools && !what.is_transfer && what.pieces == nullptr && !what.sql.empty();
+    const bool whole =
+        !what.is_pools && !what.is_unnamed && !what.is_transfer && what.pieces == nullptr && !what.sql.empty();
     if (by.after_uses == 0 || !whole || status == PQTRANS_INERROR) {
         return {};
     }

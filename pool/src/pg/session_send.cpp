@@ -34,20 +34,21 @@ void session::link::admit(operation& what, news& told) {
     if (const auto refused =
             what.pieces != nullptr ? check_batch(*what.pieces, what.said) : check_statement(what, what.said)) {
         what.code = refused;
-        told.add(&what);
+        refuse(what, told);
         return;
     }
     if (current_ != nullptr || parked_ != nullptr) {
         fail(what, pool_errc::operation_in_progress, {});
-        told.add(&what);
+        refuse(what, told);
         return;
     }
     if (state() == session_state::broken || mender_ != nullptr || forked_since(born_)) {
         fail(what, mender_ != nullptr ? error_code{pool_errc::lease_released} : lost_code_, lost_said_);
-        told.add(&what);
+        refuse(what, told);
         return;
     }
     repeated_ = false;
+    note_begin();
     if (first_use_.load(std::memory_order_relaxed) == unused) {
         first_use_.store(clock::now().time_since_epoch().count(), std::memory_order_relaxed);
     }
@@ -66,6 +67,14 @@ void session::link::admit(operation& what, news& told) {
     } else {
         send(what, told);
     }
+}
+
+/// It ends before it has begun.
+void session::link::refuse(operation& what, news& told) noexcept {
+    const auto running = times_;
+    note_begin();
+    finish(&what, told);
+    times_ = running;
 }
 
 void session::link::count_statement() noexcept {
@@ -99,6 +108,7 @@ void session::link::limit_operation(std::chrono::milliseconds timeout, bool tell
 
 void session::link::send(operation& what, news& told) {
     current_ = &what;
+    note_sent();
     state_.store(session_state::busy, std::memory_order_release);
     const bool leaves_state = what.pieces == nullptr && !what.warms && note_footprint(what);
     const auto first =
@@ -115,6 +125,12 @@ void session::link::send(operation& what, news& told) {
     } else if (stands_alone(what)) {  // once what is in front of it has been answered
         sent = first == preamble::none || send_preamble(first);
         parked_ = std::exchange(current_, nullptr);
+        if (sent) {
+            flush(told);
+        } else {
+            lose(told);
+        }
+        return;
     } else {
         sent = (first == preamble::none || send_preamble(first)) && enter_pipeline() && send_closing(chosen.closed) &&
                send_warming(what) && send_statement(connection_.get(), what) && PQpipelineSync(connection_.get()) == 1;
@@ -161,7 +177,7 @@ bool session::link::enter_pipeline() noexcept {
 }
 
 /// What is sent in front of a statement, so that the server knows its time.
-preamble session::link::preamble_for(operation& what) const noexcept {
+preamble session::link::preamble_for(operation& what) noexcept {
     const auto status = expected_.empty() ? PQtransactionStatus(connection_.get()) : PQTRANS_IDLE;
     bool refused = status == PQTRANS_INERROR;
     if (what.is_transfer) {
@@ -191,6 +207,7 @@ bool session::link::send_reset() {
         prepared_.clear();  // should it fail, the session is condemned
     }
     footprint_.store(footprint::none, std::memory_order_relaxed);
+    forget_notifications();
     armed_ = {};
     policy_->resets.fetch_add(1, std::memory_order_relaxed);
     expected_.push_back(unit::reset);

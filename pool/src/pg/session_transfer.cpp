@@ -13,37 +13,23 @@ namespace trunkline::pg {
 namespace {
 
 constexpr const char* abandoned = "the program has given the COPY up";
-
-/// So many rows at a time, where libpq can give more than one: few, because each may be long.
-[[maybe_unused]] constexpr int rows_at_a_time = 8;
-
-bool go_row_by_row(PGconn* on) noexcept {
-#ifdef LIBPQ_HAS_CHUNK_MODE
-    return PQsetChunkedRowsMode(on, rows_at_a_time) == 1;
-#else
-    return PQsetSingleRowMode(on) == 1;
-#endif
-}
-
-bool is_row(ExecStatusType status) noexcept {
-#ifdef LIBPQ_HAS_CHUNK_MODE
-    return status == PGRES_TUPLES_CHUNK;
-#else
-    return status == PGRES_SINGLE_TUPLE;
-#endif
-}
+constexpr const char* refused = "the server has refused it";
 
 const char* wanted_by(transfer::sort sort) noexcept {
     switch (sort) {
     case transfer::sort::rows:
         return "a stream of rows takes a statement that gives rows; COPY has copy_in and copy_out";
-    case transfer::sort::copy_in: return "copy_in takes COPY … FROM STDIN";
-    case transfer::sort::copy_out: return "copy_out takes COPY … TO STDOUT";
+    case transfer::sort::copy_in: return "copy_in takes COPY … FROM STDIN, and nothing else";
+    case transfer::sort::copy_out: return "copy_out takes COPY … TO STDOUT, and nothing else";
     }
     return "";
 }
 
-void refuse(transfer& what) {
+transfer::sort sort_of(ExecStatusType status) noexcept {
+    return status == PGRES_COPY_IN ? transfer::sort::copy_in : transfer::sort::copy_out;
+}
+
+void refuse_sort(transfer& what) {
     diagnostics said;
     said.message = wanted_by(what.is);
     fail(what, pool_errc::unsupported_statement, std::move(said));
@@ -55,7 +41,7 @@ void transfer::free_data::operator()(char* data) const noexcept { PQfreemem(data
 
 arrival transfer::next() noexcept { return on_ == nullptr ? arrival::over : on_->next(*this); }
 
-bool transfer::has_failed() noexcept { return on_ != nullptr && on_->outlook_of(*this) == arrival::over && code; }
+bool transfer::has_failed() noexcept { return code && (on_ == nullptr || on_->outlook_of(*this) == arrival::over); }
 
 void transfer::await() noexcept { on_->await(*this); }
 
@@ -71,17 +57,34 @@ void transfer::let_go() noexcept {
     }
 }
 
-void transfer::put(std::string_view data) noexcept { on_->put(*this, data); }
+void transfer::put(std::string_view data) noexcept {
+    if (on_ != nullptr) {
+        on_->put(*this, data);
+    }
+}
 
-void transfer::put_end(const char* reason) noexcept { on_->put_end(*this, reason); }
+void transfer::put_end(const char* reason) noexcept {
+    if (on_ != nullptr) {
+        on_->put_end(*this, reason);
+    }
+}
+
+// In the child of a fork the session is the parent's, and its lock may never be free: nothing is touched.
 
 arrival session::link::next(transfer& of) noexcept {
+    if (forked_since(born_)) {
+        of.code = lost_code_;
+        return arrival::over;
+    }
     news told;
     auto gives = arrival::later;
     {
         const std::lock_guard lock{mutex_};
         if (!of.has_piece_ && current_ == &of && of.open_ && of.is != transfer::sort::copy_in) {
-            attempt(told, [&] { take_answers(told); });
+            attempt(told, [&] {
+                take_answers(told);
+                take_asides(told);
+            });
         }
         gives = outlook(of);
         if (gives == arrival::piece && of.is != transfer::sort::copy_in) {
@@ -89,15 +92,22 @@ arrival session::link::next(transfer& of) noexcept {
             of.data_ = std::move(of.next_data_);
             of.length_ = of.next_length_;
             of.has_piece_ = false;
+            of.rows_given_ += of.row_.size();
         }
     }
     if (told.any()) {
         tell_later(std::move(told));
     }
+    if (gives == arrival::over) {
+        report(of);
+    }
     return gives;
 }
 
 arrival session::link::outlook_of(const transfer& what) const noexcept {
+    if (forked_since(born_)) {
+        return arrival::over;
+    }
     const std::lock_guard lock{mutex_};
     return outlook(what);
 }
@@ -146,21 +156,27 @@ void session::link::limit_waiting(const transfer& of) {
 }
 
 void session::link::let_go(transfer& what) noexcept {
+    if (forked_since(born_)) {
+        return;
+    }
     news told;
     {
         const std::lock_guard lock{mutex_};
-        if (current_ != &what && parked_ != &what) {
-            return;
-        }
         what.awaited_ = false;
-        attempt(told, [&] { give_up(boost::asio::error::operation_aborted, told); });
+        if (current_ == &what || parked_ == &what) {
+            attempt(told, [&] { give_up(boost::asio::error::operation_aborted, told); });
+        }
     }
     if (told.any()) {
         tell_later(std::move(told));
     }
+    report(what);
 }
 
 void session::link::put(transfer& into, std::string_view data) noexcept {
+    if (forked_since(born_)) {
+        return;
+    }
     news told;
     {
         const std::lock_guard lock{mutex_};
@@ -168,6 +184,10 @@ void session::link::put(transfer& into, std::string_view data) noexcept {
             return;  // how it ended is told by the next call
         }
         attempt(told, [&] {
+            look_for_refusal(told);
+            if (!connection_ || into.ended_) {
+                return;
+            }
             if (PQputCopyData(connection_.get(), data.data(), static_cast<int>(data.size())) == 1) {
                 flush(told);
             } else {
@@ -181,6 +201,9 @@ void session::link::put(transfer& into, std::string_view data) noexcept {
 }
 
 void session::link::put_end(transfer& of, const char* reason) noexcept {
+    if (forked_since(born_)) {
+        return;
+    }
     news told;
     {
         const std::lock_guard lock{mutex_};
@@ -198,6 +221,7 @@ void session::link::end_data(transfer& of, const char* reason, news& told) {
     of.ended_ = true;
     if (PQputCopyEnd(connection_.get(), reason) == 1) {
         flush(told);
+        take_answers(told);  // a refusal may have come with the agreement, and nothing comes behind it
     } else {
         lose(told);
     }
@@ -205,7 +229,7 @@ void session::link::end_data(transfer& of, const char* reason, news& told) {
 
 bool session::link::send_transfer(transfer& what) {
     return send_statement(connection_.get(), what) &&
-           (what.is != transfer::sort::rows || go_row_by_row(connection_.get()));
+           (what.is != transfer::sort::rows || PQsetSingleRowMode(connection_.get()) == 1);
 }
 
 /// Whoever waits for it looks again.
@@ -234,31 +258,34 @@ bool session::link::take_piece(transfer& of, news& told) {
     if (PQisBusy(connection_.get()) != 0 || (of.is == transfer::sort::copy_in && of.open_ && !of.ended_)) {
         return false;
     }
-    PGresult* const got = PQgetResult(connection_.get());
-    if (got == nullptr) {
-        end_transfer(of, told);
-        return false;
+    if (PGresult* const got = PQgetResult(connection_.get())) {
+        return take_result(of, result{got, of.sql}, got, told);
     }
-    result taken{got, of.sql};
+    end_transfer(of, told);
+    return false;
+}
+
+bool session::link::take_result(transfer& of, result taken, const PGresult* got, news& told) {
     const auto status = PQresultStatus(got);
-    const bool copies = status == PGRES_COPY_IN || status == PGRES_COPY_OUT;
-    if (copies &&
-        (of.is != (status == PGRES_COPY_IN ? transfer::sort::copy_in : transfer::sort::copy_out) || copying_)) {
-        if (!copying_) {
-            refuse(of);
+    switch (status) {
+    case PGRES_COPY_IN:
+    case PGRES_COPY_OUT:
+        if (copying_ || of.is != sort_of(status) || of.open_) {
+            if (!copying_) {
+                refuse_sort(of);
+            }
+            return end_copy(status == PGRES_COPY_IN, of, told);
         }
-        return end_copy(status == PGRES_COPY_IN, of, told);
-    }
-    if (copies || is_row(status)) {
-        of.open_ = true;
-        of.columns_ = taken.columns();
         of.binary_ = PQbinaryTuples(got) != 0;
-        of.has_piece_ = !copies;
+        of.columns_ = taken.columns();
+        of.open_ = true;
+        wake(of, told);
+        return true;
+    case PGRES_SINGLE_TUPLE:
+        of.has_piece_ = of.open_ = true;
         of.next_row_ = std::move(taken);
         wake(of, told);
         return true;
-    }
-    switch (status) {
     case PGRES_TUPLES_OK:
     case PGRES_COMMAND_OK:
     case PGRES_EMPTY_QUERY: settle_transfer(of, std::move(taken)); return true;
@@ -275,8 +302,10 @@ bool session::link::take_piece(transfer& of, news& told) {
 }
 
 void session::link::settle_transfer(transfer& of, result got) {
-    if (!of.code && of.is != transfer::sort::rows && !of.open_) {
-        refuse(of);
+    // A COPY's text may hold other statements too: it is sent as it is.
+    const bool is_copy = of.is != transfer::sort::rows;
+    if (!of.code && is_copy && (!of.open_ || of.rows.is_answer())) {
+        refuse_sort(of);
     } else if (!of.code) {
         of.rows = std::move(got);
     }
@@ -322,14 +351,15 @@ bool session::link::quit_transfer(const transfer& of, news& told) {
         flush(told);
         policy_->drains.fetch_add(1, std::memory_order_relaxed);
         if (connection_) {  // a server that does not hear of it, because it waits for a lock, is asked to stop
-            constexpr std::chrono::milliseconds patience{50};
+            constexpr std::chrono::milliseconds patience{50};  // most servers need less than one
             copying_ = true;
             ask_again_at_ = clock::now() + patience;
             arm();
+            take_answers(told);
         }
         return false;
     }
-    copying_ = of.is == transfer::sort::copy_out;
+    copying_ = of.is == transfer::sort::copy_out && of.open_;
     policy_->drains.fetch_add(copying_ ? 1 : 0, std::memory_order_relaxed);
     receive(told);
     return connection_ && unrest_.statement_open;
@@ -340,7 +370,7 @@ void session::link::look_for_refusal(news& told) {
     auto* const of = current_transfer();
     if (of != nullptr && of->is == transfer::sort::copy_in && of->open_ && !of->ended_ &&
         has_error_ahead(connection_.get())) {
-        end_data(*of, abandoned, told);
+        end_data(*of, refused, told);
     }
 }
 

@@ -1,6 +1,7 @@
 #include "statement.hpp"
 
 #include "diagnosis.hpp"
+#include "statement_class.hpp"
 
 #include <boost/container/small_vector.hpp>
 
@@ -89,6 +90,11 @@ bool send_statement(PGconn* to, const operation& what) {
         }
     }
     const int count = static_cast<int>(values.size());
+    if (is_copy(what.sql) && count == 0) {
+        // Not as the others, with a Sync behind it: the end of the data has one of its own, and a COPY that fails before it
+        // reads any would be answered by two ReadyForQuery.
+        return PQsendQuery(to, what.sql.data()) == 1;
+    }
     // The statement is followed by a NUL: `operation::sql` says so.
     if (what.name == nullptr) {
         return PQsendQueryParams(to, what.sql.data(), count, types.data(), values.data(), lengths.data(),
@@ -124,9 +130,6 @@ progress collect(PGconn* from, operation& into, bool in_pipeline) {
             }
             break;
         case PGRES_SINGLE_TUPLE:  // of a stream that was given up
-#ifdef LIBPQ_HAS_CHUNK_MODE
-        case PGRES_TUPLES_CHUNK:
-#endif
             break;
         case PGRES_PIPELINE_SYNC: return in_pipeline ? progress::ended : progress::out_of_step;
         case PGRES_PIPELINE_ABORTED:  // what stood behind an error

@@ -4,13 +4,19 @@
 
 #include <trunkline/detail/transfer_handle.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string_view>
 
 namespace trunkline::pg {
+
+/// When a statement was begun and sent.
+struct statement_times {
+    std::chrono::steady_clock::time_point begun{};
+    std::chrono::steady_clock::time_point sent{};
+};
 
 /// What a transfer has for who asks.
 enum class arrival : unsigned char {
@@ -44,7 +50,8 @@ public:
 
     /// For `copy_in`, when `next` has said that there is room: hands data over. Copies it.
     void put(std::string_view data) noexcept;
-    /// For `copy_in`: no more data. With a reason, a NUL behind it, the server undoes it all. What it says of that comes with `over`.
+    /// For `copy_in`: no more data. With a reason, a NUL behind it, the server undoes it all. What it says of that comes with
+    /// `over`.
     void put_end(const char* reason) noexcept;
 
     [[nodiscard]] const result& row() const noexcept { return row_; }
@@ -69,6 +76,9 @@ private:
     bool ended_ = false;                 // of COPY's data the end has been sent, or has come
     bool settled_ = false;               // the server's time-out has been taken back for it
     bool binary_ = false;
+    bool reported_ = false;
+    std::uint64_t rows_given_ = 0;
+    statement_times times_;
     std::size_t columns_ = 0;
     bool has_piece_ = false;  // that nobody has taken
     result row_, next_row_;

@@ -67,6 +67,14 @@ public:
         return as<row_stream>(self().open(transfer_sort::rows, options, text_of(options, sql), std::move(values)));
     }
 
+    /// The same with a list of parameters that is put together at run time.
+    boost::asio::awaitable<row_stream> stream(std::string_view sql, parameters values) {
+        return as<row_stream>(self().open(transfer_sort::rows, {}, std::string{sql}, std::move(values)));
+    }
+    boost::asio::awaitable<row_stream> stream(query_options options, std::string_view sql, parameters values) {
+        return as<row_stream>(self().open(transfer_sort::rows, options, text_of(options, sql), std::move(values)));
+    }
+
     /// Begins a `COPY … FROM STDIN`. Throws `error` as `query`; `unsupported_statement` for any other statement, which
     /// the server has run then.
     boost::asio::awaitable<copy_writer> copy_in(std::string_view sql) { return copy_in({}, sql); }
