@@ -1,15 +1,12 @@
 #include "loader.hpp"
 
 #include "gate.hpp"
-#include "schema.hpp"
 #include "statements.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
 
 namespace trunkline::stress {
-
-std::string loader::make_full_batch() { return statements::insert(batch_posts); }
 
 boost::asio::awaitable<void> loader::run() {
     const auto executor = into_.get_executor();
@@ -32,28 +29,43 @@ boost::asio::awaitable<void> loader::run() {
 
 boost::asio::awaitable<void> loader::run_lane() {
     post scratch;
-    while (!stopping_) {
-        parameters batch;
-        const auto posts = fill(batch, scratch);
-        if (posts == 0) {
-            co_return;
-        }
-        const auto sql = posts == batch_posts ? full_batch_ : statements::insert(posts);
-        const auto done = co_await into_.query(sql, std::move(batch));
-        loaded_ += done.rows_affected();
-        duplicates_ += posts - done.rows_affected();
+    while (!stopping_ && take(scratch)) {
+        std::size_t posts = 0;
+        std::uint64_t stored = 0;
+        const auto batch = [&](transaction& tx) -> boost::asio::awaitable<void> {
+            co_await tx.execute(statements::create_incoming);
+            posts = co_await copy_batch(tx, scratch);
+            stored = co_await tx.execute(statements::insert_incoming);
+        };
+        co_await into_.transaction(batch);
+        loaded_ += stored;
+        duplicates_ += posts - stored;
     }
 }
 
-std::size_t loader::fill(parameters& batch, post& scratch) {
-    const std::lock_guard lock{mutex_};
+/// `scratch` holds its first post.
+boost::asio::awaitable<std::size_t> loader::copy_batch(transaction& on, post& scratch) {
+    auto copy = co_await on.copy_in(statements::copy_incoming);
     std::size_t posts = 0;
-    while (posts < batch_posts && batch.bytes().size() < batch_bytes && !failure_ && from_.next(scratch)) {
-        terms_.offer(scratch.title);
-        add_post(batch, scratch);
+    do {
+        co_await copy.write_row(scratch.id, scratch.subreddit, scratch.created, scratch.score, scratch.ups,
+                                scratch.downs, scratch.num_comments, scratch.domain, scratch.title, scratch.selftext,
+                                scratch.permalink, scratch.url, scratch.subreddit_id, scratch.name, scratch.over_18,
+                                scratch.is_self);
         ++posts;
+    } while (posts < batch_posts && take(scratch));
+    co_await copy.finish();
+    co_return posts;
+}
+
+/// The next post, if there is one and all is well.
+bool loader::take(post& into) {
+    const std::lock_guard lock{mutex_};
+    if (failure_ || !from_.next(into)) {
+        return false;
     }
-    return posts;
+    terms_.offer(into.title);
+    return true;
 }
 
 void loader::fail(std::exception_ptr problem) {

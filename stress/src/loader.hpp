@@ -8,21 +8,21 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <mutex>
-#include <string>
 
 namespace trunkline::stress {
 
-/// Loads posts in multi-row inserts over a few connections at once. Memory is bounded: each holds one batch.
+/// Loads posts by COPY over a few connections at once, a batch a transaction. Memory is bounded: each holds one post and
+/// the piece that it sends.
 class loader {
 public:
     /// Connections used. More do not help: the server computes each post's words, which is its CPU's work.
     static constexpr std::size_t lanes = 4;
-    /// A batch ends at whichever comes first.
-    static constexpr std::size_t batch_posts = 200;
-    static constexpr std::size_t batch_bytes = std::size_t{256} << 10;
+    /// Enough that what a transaction costs besides is not seen, and few enough that `stop` is soon done.
+    static constexpr std::size_t batch_posts = 1'000;
 
     /// All must outlive `run`.
     loader(pool& into, post_source& from, search_terms& terms) : into_{into}, from_{from}, terms_{terms} {}
@@ -39,20 +39,18 @@ public:
 
 private:
     boost::asio::awaitable<void> run_lane();
-    std::size_t fill(parameters& batch, post& scratch);
+    boost::asio::awaitable<std::size_t> copy_batch(transaction& on, post& scratch);
+    bool take(post& into);
     void fail(std::exception_ptr problem);
 
     pool& into_;
     post_source& from_;
     search_terms& terms_;
-    const std::string full_batch_ = make_full_batch();
     std::mutex mutex_;  // guards the source, the terms and the failure
     std::exception_ptr failure_;
     std::atomic<bool> stopping_{false};
     std::atomic<std::uint64_t> loaded_{0};
     std::atomic<std::uint64_t> duplicates_{0};
-
-    static std::string make_full_batch();
 };
 
 }  // namespace trunkline::stress

@@ -65,7 +65,6 @@ awaitable<void> run_update(connection& on, std::size_t post, const catalogue& po
 }
 
 awaitable<void> run_insert(connection& on, ledger& book, std::uint64_t seed) {
-    static const auto sql = statements::insert(1);
     const auto number = book.begin_insert();
     if (!number) {
         throw std::runtime_error("more inserts than can be told apart; make the run shorter");
@@ -79,7 +78,7 @@ awaitable<void> run_insert(connection& on, ledger& book, std::uint64_t seed) {
     add_post(values, value);
     std::uint64_t inserted = 0;
     try {
-        const auto done = co_await on.query(sql, std::move(values));
+        const auto done = co_await on.query(statements::insert, std::move(values));
         inserted = done.rows_affected();
     } catch (const error& problem) {
         book.insert_ended(*number, outcome_of(problem));

@@ -39,10 +39,11 @@ boost::asio::awaitable<void> create_schema(pool& on, std::string our_sessions) {
         const auto comment = "COMMENT ON SCHEMA " + name + " IS '" + std::string{statements::marker} + "'";
         co_await on.query(comment);
         co_await on.query(statements::create_posts);
+        co_await on.query(statements::create_incoming);  // which is gone with it: whether the user may
     } catch (const error& problem) {
         if (problem.code() == make_error_code(sqlstate::insufficient_privilege)) {
             throw user_error("--database-url: " + std::string{problem.message()} +
-                             "; use a user who may create schemas in this database");
+                             "; use a user who may create schemas and temporary tables in this database");
         }
         throw;
     }

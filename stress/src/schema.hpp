@@ -13,7 +13,7 @@ namespace trunkline::stress {
 
 /// Makes the schema and its empty table anew. Throws `user_error` if the database holds a schema of that name which
 /// this program did not make, another run uses it (sessions with another `application_name` of ours than
-/// `our_sessions`), or the user may not create schemas; `error` for all else.
+/// `our_sessions`), or the user may create no schemas or no temporary tables; `error` for all else.
 boost::asio::awaitable<void> create_schema(pool& on, std::string our_sessions);
 
 /// After loading: the full-text index and the planner's statistics.

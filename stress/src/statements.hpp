@@ -63,19 +63,21 @@ inline constexpr std::string_view update = "UPDATE trunkline_stress.posts SET sc
 inline constexpr std::string_view page =
     "SELECT id, score FROM trunkline_stress.posts WHERE id > $1 ORDER BY id LIMIT 5000";
 
-inline constexpr std::size_t insert_columns = 16;
-/// An insert of several posts; one that is there already is left as it is.
-inline std::string insert(std::size_t posts) {
-    std::string sql = "INSERT INTO trunkline_stress.posts (id, subreddit, created, score, ups, downs, num_comments, "
-                      "domain, title, selftext, permalink, url, subreddit_id, name, over_18, is_self) VALUES ";
-    for (std::size_t i = 0; i < posts; ++i) {
-        sql += i == 0 ? "(" : ",(";
-        for (std::size_t column = 1; column <= insert_columns; ++column) {
-            sql += (column == 1 ? "$" : ",$") + std::to_string(i * insert_columns + column);
-        }
-        sql += ')';
-    }
-    return sql += " ON CONFLICT (id) DO NOTHING";
-}
+/// Of a post, without the generated one.
+inline const std::string columns = "id, subreddit, created, score, ups, downs, num_comments, domain, title, selftext, "
+                                   "permalink, url, subreddit_id, name, over_18, is_self";
+
+/// One post; one that is there already is left as it is.
+inline const std::string insert =
+    "INSERT INTO trunkline_stress.posts (" + columns +
+    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT (id) DO NOTHING";
+
+/// A batch on its way in: COPY knows no conflicts.
+inline const std::string create_incoming =
+    "CREATE TEMPORARY TABLE incoming ON COMMIT DROP AS SELECT " + columns + " FROM trunkline_stress.posts WITH NO DATA";
+inline constexpr std::string_view copy_incoming = "COPY pg_temp.incoming FROM STDIN (FORMAT binary)";
+/// In the order of their ids, so that two batches with the same ones never wait for each other.
+inline const std::string insert_incoming = "INSERT INTO trunkline_stress.posts (" + columns +
+                                           ") SELECT * FROM pg_temp.incoming ORDER BY id ON CONFLICT (id) DO NOTHING";
 
 }  // namespace trunkline::stress::statements
