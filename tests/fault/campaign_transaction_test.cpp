@@ -1,16 +1,12 @@
-#include "../integration/waiting.hpp"
 #include "campaign.hpp"
-#include "fault_fixture.hpp"
+#include "struck_stage.hpp"
 #include "support/catch.hpp"
-#include "support/fault_proxy.hpp"
 #include "support/run.hpp"
 
 #include <boost/asio.hpp>
 
 #include <algorithm>
-#include <cstdint>
 #include <memory>
-#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -27,29 +23,13 @@ namespace {
 
 constexpr int statements = 5;
 
-enum class blow : unsigned char {
-    kill,   ///< the server ends the session
-    close,  ///< the line ends it: the server may go on without anybody who listens
-    reset,
-};
-
-/// One transaction: what strikes it and when, and how it ended.
-struct attempt {
-    int round = 0;
-    blow with = blow::kill;
-    microseconds after{};
-
-    int pid = 0;   // the session that it ran on
+struct attempt : struck_operation {
     int runs = 0;  // of its body
-    std::optional<steady_clock::time_point> struck{};
-    std::optional<steady_clock::time_point> settled{};
-    error_code how{};  // none: it was committed
 };
-using attempt_ptr = std::shared_ptr<attempt>;  // also the coroutines', which may hang when the test has given up
+using attempt_ptr = std::shared_ptr<attempt>;
 
-/// A server behind a proxy, a pool with a second connection for whatever would go astray, and an observer.
-struct stage {
-    stage() : lines{context.get_executor(), settings()}, observer{fixture::server().url()} {
+struct stage : struck_stage {
+    stage() : struck_stage{"struck"} {
         // A COMMIT takes long enough to be struck now and then.
         observer.execute("DROP TABLE IF EXISTS struck; CREATE TABLE struck (round int, number int, pid int);"
                          "CREATE OR REPLACE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
@@ -57,46 +37,7 @@ struct stage {
                          "CREATE CONSTRAINT TRIGGER dawdles AFTER INSERT ON struck DEFERRABLE INITIALLY DEFERRED "
                          "FOR EACH ROW WHEN (NEW.number = 0) EXECUTE FUNCTION dawdle()");
     }
-
-    [[nodiscard]] pool_settings settings() const {
-        auto chosen = settings_on(proxy.url(fixture::server(), "sslmode=disable&gssencmode=disable"), "struck",
-                                  {.min = 2, .max = 2});
-        chosen.connect.backoff_initial = 1ms;
-        chosen.connect.backoff_max = 2ms;
-        chosen.acquire.timeout = 30s;
-        return chosen;
-    }
-    /// Both connections are there, one of which has come since the last call: each round costs one at least.
-    asio::awaitable<bool> is_calm() {
-        const auto whole = [this] {
-            return lines.stats().opened > opened && lines.stats().idle == 2 && proxy.counts().open == 2;
-        };
-        const bool calm = co_await reached(whole);
-        opened = lines.stats().opened;
-        co_return calm;
-    }
-    [[nodiscard]] bool has_session(int pid) {
-        return observer.count("SELECT count(*) FROM pg_stat_activity WHERE pid = " + std::to_string(pid)) != 0;
-    }
-
-    asio::io_context context;
-    fault_proxy proxy{fixture::server()};
-    pool lines;
-    plain_connection observer;
-    std::uint64_t opened = 0;
 };
-
-asio::awaitable<void> strike(stage& on, attempt_ptr one) {
-    asio::steady_timer timer{on.context};
-    timer.expires_after(one->after);
-    co_await timer.async_wait(asio::use_awaitable);
-    switch (one->with) {
-    case blow::kill: on.observer.execute("SELECT pg_terminate_backend(" + std::to_string(one->pid) + ")"); break;
-    case blow::close: on.proxy.end_all(proxy_end::close); break;
-    case blow::reset: on.proxy.end_all(proxy_end::reset); break;
-    }
-    one->struck = steady_clock::now();
-}
 
 asio::awaitable<void> insert_all(transaction& tx, int round) {
     for (int number = 0; number < statements; ++number) {
