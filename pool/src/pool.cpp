@@ -56,9 +56,15 @@ void pool::begin_acquire(const std::shared_ptr<detail::pool_impl>& impl, acquire
     detail::begin_acquire(impl, options, where, why, std::move(handler));
 }
 
-asio::awaitable<result> pool::query_with(std::shared_ptr<detail::pool_impl> impl, std::string sql, parameters values) {
+asio::awaitable<result> pool::query_with(std::shared_ptr<detail::pool_impl> impl, query_options options,
+                                         std::string sql, parameters values) {
     const lease borrowed = co_await detail::acquire_from(impl, {}, source_location::current());
-    co_return co_await borrowed->query(sql, std::move(values));
+    co_return co_await borrowed->run(options, std::move(sql), std::move(values));
+}
+
+asio::awaitable<std::vector<result>> pool::run(const pipeline& statements, pipeline_options options) {
+    const lease borrowed = co_await detail::acquire_from(impl_, {}, source_location::current());
+    co_return co_await borrowed->run(statements, options);
 }
 
 void pool::reconfigure(pool_settings settings) { impl_->reconfigure(std::move(settings)); }

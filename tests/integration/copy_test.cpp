@@ -31,22 +31,6 @@ asio::awaitable<std::string> all_of(copy_reader& from) {
     co_return all;
 }
 
-/// How a COPY into `t` of such data fails; no code if it does not.
-asio::awaitable<error> refusal_of(connection& on, std::string sql, std::string data) {
-    std::optional<error> why;
-    try {
-        auto to = co_await on.copy_in(sql);
-        co_await to.write(data);
-        (void)co_await to.finish();
-    } catch (const error& failed) {
-        why.emplace(failed);
-    }
-    if (!why) {
-        why.emplace(error_code{}, diagnostics{});
-    }
-    co_return *why;
-}
-
 asio::awaitable<std::string> rows_of_t(connection& on) {
     return value_of(on, "SELECT coalesce(string_agg(t::text, ' ' ORDER BY i), '') FROM t");
 }
@@ -159,39 +143,6 @@ TEST_CASE("HY-3: a COPY that its producer leaves is undone, and the connection g
             CHECK(held->backend_pid() == pid);
         }
         CHECK(lines.stats().cancels == 0);
-    });
-}
-
-TEST_CASE("data that the server refuses is an error that names its place, soon, and the connection goes on") {
-    run_on(settings_for("copy_refused"), [](pool& lines) -> asio::awaitable<void> {
-        auto held = co_await lines.acquire();
-        co_await held->query("CREATE TEMP TABLE t (i int PRIMARY KEY, s text)");
-        const auto text = co_await refusal_of(*held, "COPY t FROM STDIN", "1\ta\nsecret\tb\n");
-        CHECK(text.sqlstate() == "22P02");
-        CHECK(text.detail() == "COPY t, line 2, column i");
-        CHECK(text.statement() == "COPY t FROM STDIN");
-        const auto key = co_await refusal_of(*held, "COPY t FROM STDIN", "1\ta\n1\tb\n");
-        CHECK(key.code() == sqlstate::unique_violation);
-        CHECK(key.detail() == "Key (i)=(1) already exists.; COPY t, line 2");
-        const auto header = co_await refusal_of(*held, "COPY t FROM STDIN (FORMAT binary)", "no header");
-        CHECK(header.sqlstate() == "22P04");
-
-        // A server that has refused the first row hears of not much more.
-        auto to = co_await held->copy_in("COPY t FROM STDIN");
-        const std::string rows = "x\tx\n" + std::string(100'000, 'y') + "\n";
-        std::size_t written = 0;
-        error_code why;
-        while (!why && written < 10'000) {
-            why = co_await outcome_of(to.write(rows));
-            co_await asio::post(asio::use_awaitable);
-            ++written;
-        }
-        CHECK(why == code_of_state("22P02"));
-        const auto again = co_await outcome_of(to.finish());
-        CHECK(again == code_of_state("22P02"));
-        const auto stored = co_await rows_of_t(*held);
-        CHECK(stored.empty());
-        CHECK(lines.stats().opened == 1);
     });
 }
 

@@ -19,6 +19,7 @@ namespace {
 struct told {
     statement_kind kind;
     std::string statement;
+    std::string trace_parent;
     int backend_pid;
     std::chrono::nanoseconds took, waited;
     std::uint64_t rows;
@@ -33,8 +34,8 @@ public:
         pool_hooks all;
         all.on_statement = [this](const statement_report& one) {
             const std::lock_guard lock{mutex_};
-            all_.push_back({one.kind, std::string{one.statement}, one.backend_pid, one.took, one.waited, one.rows,
-                            one.code, one.said.message});
+            all_.push_back({one.kind, std::string{one.statement}, std::string{one.trace_parent}, one.backend_pid,
+                            one.took, one.waited, one.rows, one.code, one.said.message});
         };
         return all;
     }
@@ -88,6 +89,20 @@ TEST_CASE(
         all = heard.take();
         REQUIRE(all.size() == 1);
         CHECK(all[0].statement == "SELECT 2");
+
+        const query_options traced{.timeout = 5s,
+                                   .trace_parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"};
+        const auto touched = co_await lines.execute(traced, "SELECT generate_series(1, $1)", 7);
+        CHECK(touched == 7);
+        all = heard.take();
+        REQUIRE(all.size() == 1);
+        CHECK(all[0].statement == "SELECT generate_series(1, $1)");
+        CHECK(all[0].trace_parent == traced.trace_parent);
+        pipeline both;
+        both.add("SELECT 3").add("SELECT 4");
+        const auto results = co_await lines.run(both);
+        CHECK(results.size() == 2);
+        CHECK(heard.take().size() == 2);
     };
     run_on(settings, body, heard.hooks());
     CHECK(heard.take().empty());

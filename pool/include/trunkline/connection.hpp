@@ -29,6 +29,7 @@ namespace detail {
 class transaction_state;
 }
 
+class pool;
 class transaction;
 
 /// One session with the server, as a lease hands it out. It runs one operation at a time; a second one meanwhile fails
@@ -98,6 +99,7 @@ protected:
 
 private:
     friend class trunkline::transaction;
+    friend class pool;
     friend class detail::statement_calls<connection>;
 
     boost::asio::awaitable<result> run(query_options options, std::string sql, parameters values);

@@ -15,6 +15,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -164,15 +165,32 @@ public:
     }
 
     /// Acquires, runs one statement and returns the connection. Like `acquire` and then `connection::query`; the
-    /// acquire's time-out is the settings'.
+    /// acquire's time-out is the settings', that of `options` is the statement's.
     template <typename... Args>
     boost::asio::awaitable<result> query(std::string_view sql, Args&&... args) {
-        auto values = detail::collect<Args...>(args...);
-        return query_with(impl_, std::string{sql}, std::move(values));
+        return query_with(impl_, {}, std::string{sql}, detail::collect<Args...>(args...));
+    }
+    template <typename... Args>
+    boost::asio::awaitable<result> query(query_options options, std::string_view sql, Args&&... args) {
+        return query_with(impl_, options, detail::text_of(options, sql), detail::collect<Args...>(args...));
     }
     boost::asio::awaitable<result> query(std::string_view sql, parameters values) {
-        return query_with(impl_, std::string{sql}, std::move(values));
+        return query_with(impl_, {}, std::string{sql}, std::move(values));
     }
+    boost::asio::awaitable<result> query(query_options options, std::string_view sql, parameters values) {
+        return query_with(impl_, options, detail::text_of(options, sql), std::move(values));
+    }
+    /// The same, and gives the number of rows that it touched.
+    template <typename... Args>
+    boost::asio::awaitable<std::uint64_t> execute(std::string_view sql, Args&&... args) {
+        return detail::rows_affected_by(query(sql, std::forward<Args>(args)...));
+    }
+    template <typename... Args>
+    boost::asio::awaitable<std::uint64_t> execute(query_options options, std::string_view sql, Args&&... args) {
+        return detail::rows_affected_by(query(options, sql, std::forward<Args>(args)...));
+    }
+    /// Acquires, runs a pipeline and returns the connection. Like `acquire` and then `connection::run`.
+    boost::asio::awaitable<std::vector<result>> run(const pipeline& statements, pipeline_options options = {});
 
     /// Acquires, calls `body(transaction&)`, which gives an `awaitable<R>`, inside a transaction, commits, returns the
     /// connection and gives what the body gave. Like `acquire` and then `connection::transaction`, but the body runs
@@ -234,8 +252,8 @@ private:
 
     static void begin_acquire(const std::shared_ptr<detail::pool_impl>& impl, acquire_options options,
                               source_location where, diagnostics* why, acquire_handler handler);
-    static boost::asio::awaitable<result> query_with(std::shared_ptr<detail::pool_impl> impl, std::string sql,
-                                                     parameters values);
+    static boost::asio::awaitable<result> query_with(std::shared_ptr<detail::pool_impl> impl, query_options options,
+                                                     std::string sql, parameters values);
 
     std::shared_ptr<detail::pool_impl> impl_;
 };

@@ -67,10 +67,7 @@ void session::link::on_writable(news& told) {
     if (!socket_->is_open() || state() == session_state::broken) {
         return;
     }
-    look_for_refusal(told);
-    if (connection_) {
-        flush(told);
-    }
+    flush(told);
     if (feed(told)) {
         take_answers(told);
     }

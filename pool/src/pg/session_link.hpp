@@ -159,6 +159,7 @@ private:
     void end_data(transfer& of, const char* reason, news& told);
     void end_transfer(transfer& of, news& told);
     [[nodiscard]] bool quit_transfer(const transfer& of, news& told);
+    void listen(news& told);
     void look_for_refusal(news& told);
     void read_on(std::shared_ptr<socket_owner> self);
     void hold(std::shared_ptr<socket_owner> self);

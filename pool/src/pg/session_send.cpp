@@ -230,6 +230,10 @@ void session::link::send_own(const char* sql, unit as, news& told) {
 }
 
 void session::link::flush(news& told) {
+    look_for_refusal(told);  // where libpq cannot send it reads
+    if (!connection_) {
+        return;
+    }
     const int pending = PQflush(connection_.get());
     if (pending == 1 && !writing_) {
         writing_ = true;

@@ -2,6 +2,7 @@
 #include "peeked.hpp"
 #include "session_link.hpp"
 #include "statement.hpp"
+#include "tls_pending.hpp"
 #include "transfer.hpp"
 
 #include <utility>
@@ -14,6 +15,9 @@ namespace {
 
 constexpr const char* abandoned = "the program has given the COPY up";
 constexpr const char* refused = "the server has refused it";
+
+/// Before a piece of COPY's data is sent: a server that never ends speaking keeps nobody.
+constexpr int most_reads = 10'000;
 
 const char* wanted_by(transfer::sort sort) noexcept {
     switch (sort) {
@@ -184,7 +188,7 @@ void session::link::put(transfer& into, std::string_view data) noexcept {
             return;  // how it ended is told by the next call
         }
         attempt(told, [&] {
-            look_for_refusal(told);
+            listen(told);
             if (!connection_ || into.ended_) {
                 return;
             }
@@ -365,7 +369,21 @@ bool session::link::quit_transfer(const transfer& of, news& told) {
     return connection_ && unrest_.statement_open;
 }
 
-/// A server that has refused a COPY's data says so in the middle of it. libpq would see that at the end of all data.
+/// Takes what the server has said, before more is sent: where libpq cannot send it reads, and of a TLS connection only one
+/// record can be looked at.
+void session::link::listen(news& told) {
+    PGconn* const from = connection_.get();
+    for (int reads = 0; reads < most_reads && (socket_->available() > 0 || tls_pending(from)); ++reads) {
+        look_for_refusal(told);
+        if (!connection_ || current_transfer() == nullptr || current_transfer()->ended_ || PQconsumeInput(from) != 1) {
+            break;  // of what is wrong the event of the socket hears
+        }
+        (void)PQisBusy(from);  // takes the notices out
+    }
+    take_asides(told);
+}
+
+/// A server that has refused a COPY's data says so in the middle of it. libpq would tell that at the end of all data.
 void session::link::look_for_refusal(news& told) {
     auto* const of = current_transfer();
     if (of != nullptr && of->is == transfer::sort::copy_in && of->open_ && !of->ended_ &&
