@@ -21,11 +21,10 @@ using namespace std::chrono_literals;
 class statement_histograms {
 public:
     void record(const trunkline::statement_report& one) {
-        const auto text = one.statement.substr(0, one.statement.find("\n/*traceparent="));  // without its trace
         const std::lock_guard lock{mutex_};
-        auto at = all_.find(text);
+        auto at = all_.find(one.statement);
         if (at == all_.end()) {
-            at = all_.try_emplace(all_.size() < most_ ? std::string{text} : "all others").first;
+            at = all_.try_emplace(all_.size() < most_ ? std::string{one.statement} : "all others").first;
         }
         at->second.times.record(one.took);
         at->second.rows += one.rows;
@@ -82,8 +81,8 @@ asio::awaitable<void> tour(trunkline::pool& pool) {
 }
 
 int main(int argc, char** argv) {
+    statement_histograms histograms;  // before the context: a pool reports for as long as that lives
     asio::io_context context;
-    statement_histograms histograms;
     auto settings = trunkline::settings_from_environment();
     settings.connect.url = argc > 1 ? argv[1] : "";
     settings.connect.application_name = "tour";

@@ -79,23 +79,24 @@ boost::asio::awaitable<detail::transfer_handle> connection::open(detail::transfe
 }
 
 boost::asio::awaitable<notification> connection::notified(notified_options options) {
-    const auto session = session_;  // the lease may end meanwhile, and the connection be another's
-    if (session == nullptr) {
+    if (owes_rollback()) {
+        co_await settle(options.timeout);
+    }
+    if (session_ == nullptr) {
         throw error{pool_errc::lease_released, diagnostics{}};
     }
-    detail::running_statement hearing;
-    hearing.timeout = options.timeout;
-    notification taken;
-    for (;;) {
-        error_code missed;
-        if (hearing.code || session->take_notification(taken, missed)) {
-            if (hearing.code || missed) {
-                throw error{hearing.code ? hearing.code : missed, diagnostics{}};
-            }
-            co_return taken;
-        }
-        co_await hearing.sleeper.until([&] { hearing.hear_on(session); });
+    detail::awaited_operation<pg::hearing> waiting;
+    waiting.timeout = options.timeout;
+    if (!session_->take_notification(waiting)) {
+        co_await waiting.sleeper.until([&] {
+            const auto session = session_;  // the frame and the lease may be gone before `hear` has returned
+            waiting.hear_on(session);
+        });
     }
+    if (waiting.code) {
+        throw error{waiting.code, diagnostics{}};
+    }
+    co_return std::move(waiting.heard);
 }
 
 boost::asio::awaitable<std::uint64_t> detail::rows_affected_by(boost::asio::awaitable<result> running) {

@@ -104,9 +104,10 @@ asio::awaitable<void> copy_writer::send_collected() {
 
 /// In pieces, with a look at what else there is to do between them. What fails here has undone the COPY.
 asio::awaitable<void> copy_writer::send(std::string_view data) {
+    (void)begun();
     try {
         while (!data.empty()) {
-            switch (begun().next()) {
+            switch (of_->next()) {
             case pg::arrival::piece:
                 of_->put(data.substr(0, piece));
                 data.remove_prefix(std::min(data.size(), piece));
@@ -137,6 +138,7 @@ asio::awaitable<std::uint64_t> copy_writer::finish() {
 
 /// Waits until the server has said what becomes of it.
 asio::awaitable<void> copy_writer::end(const char* reason) {
+    (void)begun();
     try {
         of_->put_end(reason);
         while (of_->next() != pg::arrival::over) {

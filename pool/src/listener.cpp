@@ -55,8 +55,8 @@ asio::awaitable<void> wait(std::chrono::milliseconds time) {
 }  // namespace
 
 listener::listener(pool& from, listener_options options) : from_{from.impl_}, options_{options} {
-    if (options.check_every.count() < 0 || options.pause.count() < 0) {
-        throw error{pool_errc::invalid_value, "a listener's times are 0 or more"};
+    if (options.check_every.count() < 0 || options.pause.count() <= 0) {
+        throw error{pool_errc::invalid_value, "a listener's check_every is 0 or more, and its pause more than 0"};
     }
 }
 
@@ -70,12 +70,13 @@ int listener::backend_pid() const noexcept { return is_connected() ? on().backen
 
 void listener::close() noexcept {
     from_.reset();
+    channels_.clear();
     drop();
 }
 
 void listener::drop() noexcept {
     if (lease_) {
-        lease_.release();
+        lease_.discard();  // not returned: what it listens to is nobody else's
     }
     own_ = {};
 }
@@ -97,11 +98,16 @@ asio::awaitable<void> listener::connect() {
     } else {
         lease_ = std::move(borrowed);
     }
+    connected_at_ = std::chrono::steady_clock::now();
 }
 
+/// As often as it takes, with a pause before each time that follows soon upon another.
 asio::awaitable<void> listener::connect_again() {
     constexpr int longest = 32;
     for (int times = 1;; times = std::min(2 * times, longest)) {
+        if (times > 1 || std::chrono::steady_clock::now() < connected_at_ + longest * options_.pause) {
+            co_await wait(times * options_.pause);
+        }
         std::exception_ptr final;
         try {
             co_await connect();
@@ -114,27 +120,59 @@ asio::awaitable<void> listener::connect_again() {
         if (final != nullptr) {
             std::rethrow_exception(final);
         }
-        co_await wait(times * options_.pause);
     }
 }
 
-asio::awaitable<void> listener::listen(std::string_view channel) {
-    const std::string name{channel};
-    const auto sql = "LISTEN " + quoted(name);
-    if (std::ranges::find(channels_, name) != channels_.end()) {
+/// Where it is not known what the server has made of it, the connection is given up, and the next one is told anew.
+asio::awaitable<void> listener::tell_server(std::string sql) {
+    std::exception_ptr failure;
+    bool refused = false;
+    try {
+        co_await on().query(sql);
+    } catch (const boost::system::system_error& failed) {
+        failure = std::current_exception();
+        refused = failed.code().category() == sqlstate_category() && failed.code() != errc::connection_lost;
+    }
+    if (failure != nullptr) {
+        if (!refused) {
+            drop();
+        }
+        std::rethrow_exception(failure);
+    }
+}
+
+asio::awaitable<void> listener::listen(std::string channel) {
+    const auto sql = "LISTEN " + quoted(channel);
+    if (from_.expired()) {
+        throw error{pool_errc::closed, diagnostics{}};
+    }
+    if (std::ranges::find(channels_, channel) != channels_.end()) {
         co_return;
     }
-    if (!is_connected()) {
+    const bool is_old = is_connected();
+    if (!is_old) {
         co_await connect();
     }
-    co_await on().query(sql);
-    channels_.push_back(name);
+    error_code lost;
+    try {
+        co_await tell_server(sql);
+    } catch (const error& failed) {
+        if (!is_old || failed.code() != errc::connection_lost) {
+            throw;
+        }
+        lost = failed.code();
+    }
+    if (lost) {  // before this call, maybe long ago
+        co_await connect();
+        co_await tell_server(sql);
+    }
+    channels_.push_back(channel);
 }
 
-asio::awaitable<void> listener::unlisten(std::string_view channel) {
+asio::awaitable<void> listener::unlisten(std::string channel) {
     const auto sql = "UNLISTEN " + quoted(channel);
     if (std::erase(channels_, channel) > 0 && is_connected()) {
-        co_await on().query(sql);
+        co_await tell_server(sql);
     }
 }
 

@@ -62,8 +62,9 @@ asio::awaitable<result> pool::query_with(std::shared_ptr<detail::pool_impl> impl
     co_return co_await borrowed->run(options, std::move(sql), std::move(values));
 }
 
-asio::awaitable<std::vector<result>> pool::run(const pipeline& statements, pipeline_options options) {
-    const lease borrowed = co_await detail::acquire_from(impl_, {}, source_location::current());
+asio::awaitable<std::vector<result>> pool::run_with(std::shared_ptr<detail::pool_impl> impl, const pipeline& statements,
+                                                    pipeline_options options) {
+    const lease borrowed = co_await detail::acquire_from(impl, {}, source_location::current());
     co_return co_await borrowed->run(statements, options);
 }
 

@@ -2,6 +2,7 @@
 
 #include "core/slot.hpp"
 #include "core/time.hpp"
+#include "pg/fork_guard.hpp"
 #include "pg/session.hpp"
 
 #include <trunkline/lease.hpp>
@@ -77,6 +78,15 @@ public:
         session_ = std::move(session);
         inherit_transactions(from);
     }
+    /// Ends the session, whoever waits for something of it.
+    ~loose_connection() {
+        if (session_ != nullptr && !pg::forked_since(born_)) {
+            session_->close(pool_errc::closed, {});
+        }
+    }
+
+private:
+    const unsigned born_ = pg::fork_generation();
 };
 
 }  // namespace trunkline::detail

@@ -30,8 +30,15 @@ struct awaited_operation : Operation {
     }
 
     /// The same for a notification.
-    void hear_on(std::shared_ptr<pg::session> session) noexcept {
-        if (on_cancellation([this, session] { session->cancel(*this); })) {
+    void hear_on(const std::shared_ptr<pg::session>& session) noexcept {
+        // A session that is given up meanwhile ends at once, so nothing here keeps it.
+        const std::weak_ptr<pg::session> given{session};
+        const auto cancel = [this, given] {
+            if (const auto lives = given.lock()) {
+                lives->cancel(*this);
+            }
+        };
+        if (on_cancellation(cancel)) {
             session->hear(*this);
         } else {
             this->code = make_error_code(boost::system::errc::not_enough_memory);

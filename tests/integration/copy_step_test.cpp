@@ -169,16 +169,27 @@ TEST_CASE("rows of values may be longer than what is sent at a time, and are sto
     });
 }
 
-TEST_CASE("a COPY's text may hold nothing else, and what has run of it is told") {
+TEST_CASE("a COPY's text may hold no other statement, and none of it is sent then") {
     run_on(settings_for("copy_two"), [](pool& lines) -> asio::awaitable<void> {
         auto held = co_await lines.acquire();
         const auto pid = held->backend_pid();
-        co_await held->query("CREATE TEMP TABLE t (i int)");
-        const auto in = co_await failure_of(load(*held, "COPY t FROM STDIN; SELECT 1", "1\n", 1));
-        CHECK(in.code() == pool_errc::unsupported_statement);
-        const auto query = co_await outcome_of(held->query("COPY t FROM STDIN; COPY t TO STDOUT; SELECT 1"));
-        CHECK(query == pool_errc::unsupported_statement);
-        co_await check_in_step(*held, pid);
+        co_await held->query("CREATE TEMP TABLE t (i int, s text)");
+        for (const std::string sql : {"COPY t FROM STDIN; SELECT 1", "COPY t FROM STDIN; DROP TABLE t",
+                                      "COPY t TO STDOUT; COPY t FROM STDIN", "/* ; */ COPY t FROM STDIN;; SELECT 1"}) {
+            INFO(sql);
+            const auto in = co_await outcome_of(held->copy_in(sql));
+            CHECK(in == pool_errc::unsupported_statement);
+            const auto out = co_await outcome_of(held->copy_out(sql));
+            CHECK(out == pool_errc::unsupported_statement);
+            const auto query = co_await outcome_of(held->query(sql));
+            CHECK(query == pool_errc::unsupported_statement);
+            co_await check_in_step(*held, pid);
+        }
+        CHECK(lines.stats().drains == 0);
+        const auto rows = co_await failure_of(load(*held, "COPY t FROM STDIN (DELIMITER ';'); -- its end", "1;a\n", 3));
+        CHECK(!rows.code());
+        const auto count = co_await value_of(*held, "SELECT count(*)::text FROM t");
+        CHECK(count == "3");
     });
 }
 

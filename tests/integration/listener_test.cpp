@@ -169,6 +169,10 @@ TEST_CASE("more notifications than are kept are not lost without a word") {
         for (int i = 1; i <= 1'024; ++i) {
             const auto got = co_await held->notified();
             REQUIRE(got.payload == std::to_string(i));
+            if (i == 1) {  // behind the gap, so it is one of those that were missed
+                notify(other, "a", "late");
+                co_await held->query("SELECT 1");
+            }
         }
         const auto missed = co_await outcome_of(held->notified());
         CHECK(missed == pool_errc::notifications_missed);
@@ -299,5 +303,75 @@ TEST_CASE("a listener asks a silent server for a sign of life, and takes another
         REQUIRE(noticed);
         CHECK(next.gave.may_have_missed);
         CHECK(ear.backend_pid() != pid);
+    });
+}
+
+TEST_CASE("a listener that is closed ends the next() that waits, and its session") {
+    const auto on = GENERATE(listener_connection::own, listener_connection::lease);
+    run_on(settings_for("listener_close"), [=](pool& lines) -> asio::awaitable<void> {
+        plain_connection other{fixture::url()};
+        listener ear{lines, {.on = on, .check_every = 0ms}};
+        co_await ear.listen("a");
+        const auto pid = std::to_string(ear.backend_pid());
+        beside<listener_event> next;
+        co_await next.begin(ear.next());
+        co_await pause(5ms);
+        ear.close();
+        const bool ended = co_await reached(next.ended());
+        REQUIRE(ended);
+        CHECK(*next.how == pool_errc::closed);
+        const auto gone = [&] { return other.count("SELECT count(*) FROM pg_stat_activity WHERE pid = " + pid) == 0; };
+        const bool in_time = co_await reached(gone);
+        CHECK(in_time);
+        const auto late = co_await outcome_of(ear.listen("a"));
+        CHECK(late == pool_errc::closed);
+    });
+}
+
+TEST_CASE("a listener whose connection has died without a word listens all the same") {
+    run_on(settings_for("listener_dead"), [](pool& lines) -> asio::awaitable<void> {
+        plain_connection other{fixture::url()};
+        listener ear{lines};
+        co_await ear.listen("a");
+        co_await ear.unlisten("a");
+        for (int i = 0; i < 3; ++i) {
+            const auto old = ear.backend_pid();
+            co_await kill(other, old);
+            co_await ear.listen("b" + std::to_string(i));
+            CHECK(ear.backend_pid() != old);
+        }
+        const auto first = co_await ear.next();
+        CHECK(first.may_have_missed);  // of what was subscribed to before the last kill
+        notify(other, "b0", "heard");
+        const auto got = co_await ear.next();
+        CHECK(got.what.payload == "heard");
+    });
+    const auto refused = [](listener_options options) {
+        asio::io_context context;
+        pool lines{context.get_executor(), settings_for("listener_options")};
+        error_code why;
+        try {
+            const listener bad{lines, options};
+        } catch (const error& failed) {
+            why = failed.code();
+        }
+        return why;
+    };
+    CHECK(refused({.pause = 0ms}) == pool_errc::invalid_value);
+    CHECK(refused({.check_every = -1ms}) == pool_errc::invalid_value);
+}
+
+TEST_CASE("a guard that was given up is rolled back before its connection waits for notifications") {
+    run_on(settings_for("notified_settled"), [](pool& lines) -> asio::awaitable<void> {
+        plain_connection other{fixture::url()};
+        auto held = co_await lines.acquire();
+        co_await held->query("LISTEN a");
+        {
+            auto given_up = co_await held->begin();
+            co_await given_up.query("SELECT 1");
+        }
+        notify(other, "a", "heard");
+        const auto got = co_await held->notified({.timeout = 10s});
+        CHECK(got.payload == "heard");
     });
 }

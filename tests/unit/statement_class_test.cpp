@@ -144,3 +144,15 @@ TEST_CASE("HY-3: a COPY is known by its first word") {
 }
 
 }  // namespace
+
+TEST_CASE("a text holds one statement, or more") {
+    for (const char* const one :
+         {"", ";", "SELECT 1", "SELECT 1;", "SELECT ';' ; -- end", "SELECT $a$;$a$;;", "SELECT 1 /* ; */"}) {
+        INFO(one);
+        CHECK(pg::is_single(one));
+    }
+    for (const char* const more : {"SELECT 1; SELECT 2", ";;x", "SELECT ';'; 'x'"}) {
+        INFO(more);
+        CHECK_FALSE(pg::is_single(more));
+    }
+}

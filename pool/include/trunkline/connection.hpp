@@ -76,8 +76,8 @@ public:
     boost::asio::awaitable<std::vector<statement_outcome>> try_run(const pipeline& statements,
                                                                    pipeline_options options = {});
 
-    /// The next notification, after `LISTEN`; those that have come already, up to 1,024, first. Meanwhile the connection may
-    /// run statements, but one call of this only. Throws `error`: `query_timeout`, `operation_aborted` when cancelled (then
+    /// The next notification, after `LISTEN`; those that have come already, up to 1,024, first. Inside a transaction the server
+    /// sends none. Meanwhile the connection may run statements, but one call of this only. Throws `error`: `query_timeout`, `operation_aborted` when cancelled (then
     /// none is lost), `notifications_missed` once where more had come than are kept, `operation_in_progress` for a second
     /// call, what ended the connection, and `lease_released` when the lease ends. For long listening: `<trunkline/listener.hpp>`.
     boost::asio::awaitable<notification> notified(notified_options options = {});

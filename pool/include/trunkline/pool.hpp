@@ -189,8 +189,11 @@ public:
     boost::asio::awaitable<std::uint64_t> execute(query_options options, std::string_view sql, Args&&... args) {
         return detail::rows_affected_by(query(options, sql, std::forward<Args>(args)...));
     }
-    /// Acquires, runs a pipeline and returns the connection. Like `acquire` and then `connection::run`.
-    boost::asio::awaitable<std::vector<result>> run(const pipeline& statements, pipeline_options options = {});
+    /// Acquires, runs a pipeline and returns the connection. Like `acquire` and then `connection::run`. `statements` must live
+    /// until this has completed.
+    boost::asio::awaitable<std::vector<result>> run(const pipeline& statements, pipeline_options options = {}) {
+        return run_with(impl_, statements, options);
+    }
 
     /// Acquires, calls `body(transaction&)`, which gives an `awaitable<R>`, inside a transaction, commits, returns the
     /// connection and gives what the body gave. Like `acquire` and then `connection::transaction`, but the body runs
@@ -252,6 +255,8 @@ private:
 
     static void begin_acquire(const std::shared_ptr<detail::pool_impl>& impl, acquire_options options,
                               source_location where, diagnostics* why, acquire_handler handler);
+    static boost::asio::awaitable<std::vector<result>> run_with(std::shared_ptr<detail::pool_impl> impl,
+                                                                const pipeline& statements, pipeline_options options);
     static boost::asio::awaitable<result> query_with(std::shared_ptr<detail::pool_impl> impl, query_options options,
                                                      std::string sql, parameters values);
 

@@ -20,9 +20,8 @@ constexpr std::size_t looked_at = std::size_t{16} << 10;
 }  // namespace
 
 bool holds_error(std::string_view messages) noexcept {
-    // 'E', a length of four bytes, and the code of its first field, which is the severity. Nothing in front of it looks like
-    // this: no text has two zeros behind one another but at a message's end, and no message is so long that the next
-    // one's length would go on like this.
+    // 'E', a length of four bytes, and the code of its first field, which is the severity. Nothing that a server says while it
+    // takes data looks like this, notices and parameters: no text has two zeros behind one another but at a message's end.
     constexpr std::size_t head = 6;
     for (std::size_t at = messages.find('E'); at != std::string_view::npos && at + head <= messages.size();
          at = messages.find('E', at + 1)) {

@@ -15,11 +15,9 @@ session::~session() { link_->hang_up(); }
 
 void session::start(operation& what) noexcept { link_->start(what); }
 
-void session::hear(operation& what) noexcept { link_->hear(what); }
+void session::hear(hearing& what) noexcept { link_->hear(what); }
 
-bool session::take_notification(notification& into, error_code& missed) noexcept {
-    return link_->take_notification(into, missed);
-}
+bool session::take_notification(hearing& what) noexcept { return link_->take_notification(what); }
 
 void session::cancel(operation& what) noexcept { link_->cancel(what); }
 

@@ -35,6 +35,7 @@ enum class left : unsigned char {
 };
 
 struct batch;
+struct hearing;
 
 /// One operation on a session. It lives with its caller (in the coroutine's frame) until `complete` has been called.
 struct operation {
@@ -59,7 +60,13 @@ struct operation {
     // The session's own, while it is under way:
     const char* name = nullptr;  ///< what it is prepared as; null: it is not
     std::size_t preparing = 0;   ///< statements prepared in front of it whose answers have not come
+    bool is_settled = false;     ///< the server's time-out has been taken back in front of it
     bool plan_lost = false;      ///< it failed because of how it was prepared, and not by itself
+};
+
+/// Who waits for a notification; there is no statement.
+struct hearing : operation {
+    notification heard;  ///< without an error
 };
 
 /// An established session on Asio's reactor. Its socket is watched from `open` to `close`, so that the server's FATAL or
@@ -91,12 +98,13 @@ public:
     /// first; this side waits a quarter of the time longer, at least 20 ms and at most 250 ms, and then gives up by
     /// itself, whatever has become of the network.
     void start(operation& what) noexcept;
-    /// Completes `what`, whose `sql` is of no interest, once there is a notification to take, with an error when none can
-    /// come any more, or with `query_timeout`; `cancel` ends it. One may wait at a time, also while an operation is under way.
-    void hear(operation& what) noexcept;
-    /// Takes the oldest notification that has come, if there is one. `missed`: `notifications_missed` in its place, once,
-    /// where more had come than are kept. Of a lease that has ended nothing is left.
-    [[nodiscard]] bool take_notification(notification& into, error_code& missed) noexcept;
+    /// Gives `what` the oldest notification that has come, if there is one, or `notifications_missed` where more had come
+    /// than are kept.
+    [[nodiscard]] bool take_notification(hearing& what) noexcept;
+    /// Completes `what` as soon as `take_notification` would give it something, which it has then; with an error when
+    /// none can come any more, or with `query_timeout`. `cancel` ends it. One may wait at a time, also while an operation is
+    /// under way. Of a lease that has ended nothing is left.
+    void hear(hearing& what) noexcept;
 
     /// Ends `what` at once with `operation_aborted` if it is still under way, and asks the server to stop. The session
     /// is `busy` until it is proven that no late signal of this request can hit a later statement; if that takes longer

@@ -198,16 +198,16 @@ bool session::link::end_copy(bool in, operation& into, news& told) {
         if (mending_deadline_ == never) {
             limit_mending(policy_->drain_time.load(std::memory_order_relaxed));
         }
-        if (in) {
-            if (!refuse_copy(connection_.get(), "nobody has data for it")) {
-                lose(told);
-                return false;
-            }
-            flush(told);
-            return connection_ != nullptr;
-        }
     }
-    return !in && drop_copied_rows(connection_.get());
+    if (in) {
+        if (!refuse_copy(connection_.get(), "nobody has data for it")) {
+            lose(told);
+            return false;
+        }
+        flush(told);
+        return connection_ != nullptr;
+    }
+    return drop_copied_rows(connection_.get());
 }
 
 void session::link::on_answered(unit what, news& told) {

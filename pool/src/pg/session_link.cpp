@@ -56,9 +56,10 @@ struct session::link::posted_news {
     }
     posted_news& operator=(posted_news&&) = delete;
     ~posted_news() {
-        // A transfer that is dropped is let go of, which must not begin anything on a context that is being destroyed.
-        if (std::ranges::any_of(told.done, [](const auto* one) { return one != nullptr && one->is_transfer; })) {
-            from->on_abandoned();
+        for (operation* const one : told.done) {
+            if (one != nullptr && one->is_transfer) {
+                from->forsake(static_cast<transfer&>(*one));
+            }
         }
         std::ranges::for_each(told.done, drop);
     }
@@ -232,6 +233,7 @@ void session::link::close(error_code reason, std::function<void()> closed) noexc
             // The server closes its end after the session has left pg_stat_activity, so that our count of its sessions
             // is never too low.
             socket_->finish_writing();
+            read_on(shared_from_this());
             try {
                 limit_goodbye();
             } catch (const std::bad_alloc&) {
@@ -311,6 +313,7 @@ operation* session::link::take_operation() noexcept {
     auto* const taken = running != nullptr ? running : parked;
     if (taken != nullptr && taken->is_transfer) {
         static_cast<transfer*>(taken)->over_ = true;
+        static_cast<transfer*>(taken)->times_ = times_;
         if (!abandoned_ && !forked_since(born_)) {
             read_on(shared_from_this());  // it may have been paused
         }
@@ -318,14 +321,13 @@ operation* session::link::take_operation() noexcept {
     return taken;
 }
 
-/// When it will never be told. A transfer that nobody waits for says why, should somebody ask.
+/// When it will never be told. A transfer says why, should somebody ask.
 operation* session::link::take_to_drop() noexcept {
     auto* const taken = take_operation();
-    if (taken != nullptr && !take_awaited(*taken)) {
+    if (taken != nullptr && taken->is_transfer) {
         taken->code = lost_code_;
-        return nullptr;
     }
-    return taken;
+    return taken != nullptr && take_awaited(*taken) ? taken : nullptr;
 }
 
 void session::link::tell(news& told) {

@@ -34,7 +34,7 @@ namespace trunkline::pg {
 ///
 /// session_link.cpp: its life, and who is told what. session_send.cpp: what goes out. session_events.cpp: what the server
 /// says. session_mend.cpp: statements that were given up, time-outs, returns.
-/// session_prepare.cpp: prepared statements. session_batch.cpp: pipelines. session_transfer.cpp: streams and COPY.
+/// session_prepare.cpp: prepared statements. session_batch.cpp: pipelines. session_transfer.cpp: streams and COPY. session_copy.cpp: COPY's data to the server.
 /// session_notify.cpp: notifications. session_report.cpp: what the program and its log are told.
 class session::link final : public socket_owner, public cancel_observer, public std::enable_shared_from_this<link> {
 public:
@@ -46,8 +46,8 @@ public:
     void cancel(operation& what) noexcept;
     [[nodiscard]] left end_use() noexcept;
     void mend(operation& what) noexcept;
-    void hear(operation& what) noexcept;
-    [[nodiscard]] bool take_notification(notification& into, error_code& missed) noexcept;
+    void hear(hearing& what) noexcept;
+    [[nodiscard]] bool take_notification(hearing& what) noexcept;
     [[nodiscard]] arrival next(transfer& of) noexcept;
     [[nodiscard]] arrival outlook_of(const transfer& what) const noexcept;
     void await(transfer& of) noexcept;
@@ -166,7 +166,7 @@ private:
 
     // Notifications:
     void take_notifications(news& told);
-    [[nodiscard]] bool has_notification() const noexcept { return notifications_missed_ || !notifications_.empty(); }
+    [[nodiscard]] bool give_notification(hearing& to) noexcept;
     /// What comes is still for the last lease.
     [[nodiscard]] bool is_resetting() const noexcept { return !expected_.empty() && expected_.front() == unit::reset; }
     void end_hearing(error_code why, news& told) noexcept;
@@ -195,6 +195,7 @@ private:
     // Ending:
     [[nodiscard]] operation* take_operation() noexcept;
     [[nodiscard]] operation* take_to_drop() noexcept;
+    void forsake(transfer& what) noexcept;
     void break_off(news& told, const char* why);
     void lose(news& told) noexcept;
     void condemn(news& told, std::string_view why) noexcept;
@@ -263,7 +264,7 @@ private:
     operation* current_ = nullptr;  // has been sent
     operation* parked_ = nullptr;   // waits until the session is quiet
     operation* mender_ = nullptr;   // of `mend`
-    operation* hearer_ = nullptr;   // waits for a notification
+    hearing* hearer_ = nullptr;     // waits for a notification
     operation own_;                 // takes the answers that are nobody's
     boost::container::static_vector<unit, most_units> expected_;
     statement_times times_;  // of the user's operation, if they are reported

@@ -9,7 +9,7 @@
 
 namespace trunkline::pg {
 
-/// Keeps what has come until somebody asks for it.
+/// Keeps what has come until somebody asks for it, or gives it to who waits.
 void session::link::take_notifications(news& told) {
     if (is_resetting()) {
         forget_notifications();
@@ -17,8 +17,8 @@ void session::link::take_notifications(news& told) {
     }
     while (PGnotify* const got = PQnotifies(connection_.get())) {
         const std::unique_ptr<PGnotify, decltype(&PQfreemem)> owned{got, &PQfreemem};
-        if (notifications_.size() >= most_notifications) {
-            notifications_missed_ = true;
+        if (notifications_missed_ || notifications_.size() >= most_notifications) {
+            notifications_missed_ = true;  // until those in front of the gap have been taken
             continue;
         }
         try {
@@ -27,44 +27,52 @@ void session::link::take_notifications(news& told) {
             notifications_missed_ = true;
         }
     }
-    if (has_notification()) {
-        end_hearing({}, told);
+    if (hearer_ != nullptr && give_notification(*hearer_)) {
+        end_hearing(hearer_->code, told);
     }
 }
 
-bool session::link::take_notification(notification& into, error_code& missed) noexcept {
-    const std::lock_guard lock{mutex_};
-    if (notifications_missed_ && notifications_.empty()) {  // in their place: behind those that were kept
-        notifications_missed_ = false;
-        missed = pool_errc::notifications_missed;
+bool session::link::give_notification(hearing& to) noexcept {
+    if (!notifications_.empty()) {
+        to.heard = std::move(notifications_.front());
+        notifications_.pop_front();
         return true;
     }
-    if (notifications_.empty()) {
-        return false;
+    if (std::exchange(notifications_missed_, false)) {
+        to.code = pool_errc::notifications_missed;
+        return true;
     }
-    into = std::move(notifications_.front());
-    notifications_.pop_front();
-    return true;
+    return false;
 }
 
-void session::link::hear(operation& what) noexcept {
+bool session::link::take_notification(hearing& what) noexcept {
+    if (forked_since(born_)) {
+        return false;
+    }
+    const std::lock_guard lock{mutex_};
+    return give_notification(what);
+}
+
+void session::link::hear(hearing& what) noexcept {
     what.code = {};
     news told;
-    {
+    if (forked_since(born_)) {
+        what.code = lost_code_;
+        told.add(&what);
+    } else {
         const std::lock_guard lock{mutex_};
-        if (has_notification()) {
-            told.add(&what);
-        } else if (hearer_ != nullptr) {
+        if (hearer_ != nullptr) {
             what.code = pool_errc::operation_in_progress;
             told.add(&what);
-        } else if (state() == session_state::broken || mender_ != nullptr || forked_since(born_)) {
+        } else if (state() == session_state::broken || mender_ != nullptr) {
             what.code = mender_ != nullptr ? error_code{pool_errc::lease_released} : lost_code_;
             told.add(&what);
         } else {
             hearer_ = &what;
             is_heard_.store(true, std::memory_order_relaxed);
             attempt(told, [&] {
-                if (what.timeout.count() > 0) {
+                take_notifications(told);  // what libpq has read beside something else
+                if (hearer_ == &what && what.timeout.count() > 0) {
                     hearing_deadline_ = clock::now() + std::min(what.timeout, longest_server_timeout);
                     arm();
                 }

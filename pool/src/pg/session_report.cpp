@@ -1,6 +1,7 @@
 #include "batch.hpp"
 #include "session_link.hpp"
 
+#include <algorithm>
 #include <exception>
 
 // What the program is told: of its statements, and in its log.
@@ -80,7 +81,7 @@ void session::link::report(const operation& ended, const statement_times& times)
 
 /// Once, by whoever sees first that it is over.
 void session::link::report(transfer& ended) const noexcept {
-    if (!policy_->on_statement || std::exchange(ended.reported_, true)) {
+    if (!policy_->on_statement || abandoned_ || std::exchange(ended.reported_, true)) {
         return;
     }
     report_one({.kind = kind_of(ended),
@@ -94,8 +95,11 @@ void session::link::report(transfer& ended) const noexcept {
 
 void session::link::report_one(statement_report what, const statement_times& times) const noexcept {
     constexpr std::string_view comment = "\n/*traceparent='";
-    if (const auto at = what.statement.rfind(comment); at != std::string_view::npos) {
-        constexpr std::size_t length = 55;  // of what text_of takes
+    constexpr std::size_t length = 55;  // of what text_of takes
+    constexpr std::string_view end = "'*/";
+    const auto whole = comment.size() + length + end.size();
+    const auto at = what.statement.size() - std::min(what.statement.size(), whole);
+    if (what.statement.substr(at).starts_with(comment) && what.statement.ends_with(end)) {
         what.trace_parent = what.statement.substr(at + comment.size(), length);
         what.statement = what.statement.substr(0, at);
     }

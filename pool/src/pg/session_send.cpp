@@ -47,7 +47,7 @@ void session::link::admit(operation& what, news& told) {
         refuse(what, told);
         return;
     }
-    repeated_ = false;
+    repeated_ = what.is_settled = false;
     note_begin();
     if (first_use_.load(std::memory_order_relaxed) == unused) {
         first_use_.store(clock::now().time_since_epoch().count(), std::memory_order_relaxed);
@@ -93,7 +93,7 @@ void session::link::refuse_for_memory(operation& what, news& told) noexcept {
         deadline_ = server_deadline_ = never;
     }
     what.code = make_error_code(boost::system::errc::not_enough_memory);
-    told.add(&what);
+    refuse(what, told);
 }
 
 void session::link::limit_operation(std::chrono::milliseconds timeout, bool tells_server) {
@@ -176,16 +176,12 @@ bool session::link::enter_pipeline() noexcept {
     return in_pipeline_;
 }
 
-/// What is sent in front of a statement, so that the server knows its time.
+/// What is sent in front of a statement, so that the server knows its time; of one that stands alone once.
 preamble session::link::preamble_for(operation& what) noexcept {
     const auto status = expected_.empty() ? PQtransactionStatus(connection_.get()) : PQTRANS_IDLE;
-    bool refused = status == PQTRANS_INERROR;
-    if (what.is_transfer) {
-        refused = refused || std::exchange(static_cast<transfer&>(what).settled_, true);  // once is enough
-    } else {
-        refused = refused || (is_copy(what.sql) && status != PQTRANS_IDLE);
-    }
-    return preamble_of(armed_, stands_alone(what) ? std::chrono::milliseconds{0} : server_time_, refused);
+    const bool alone = stands_alone(what);
+    const bool refused = status == PQTRANS_INERROR || (alone && std::exchange(what.is_settled, true));
+    return preamble_of(armed_, alone ? std::chrono::milliseconds{0} : server_time_, refused);
 }
 
 bool session::link::send_preamble(preamble first) {

@@ -21,7 +21,7 @@ constexpr auto harmless_verbs = [] {
     return verbs;
 }();
 
-enum class token : unsigned char { end, word, quoted_name, open, dot, other, unclear };
+enum class token : unsigned char { end, word, quoted_name, open, dot, semicolon, other, unclear };
 
 /// What a character is, or begins.
 enum class kind : unsigned char { other, space, letter, digit, quote, double_quote, dollar, open, dot, dash, slash };
@@ -98,7 +98,7 @@ public:
             case kind::dollar: return skip_dollar() ? token::other : token::unclear;
             case kind::open: ++at_; return token::open;
             case kind::dot: ++at_; return token::dot;
-            case kind::other: ++at_; return token::other;
+            case kind::other: return *at_++ == ';' ? token::semicolon : token::other;
             case kind::dash:
                 if (!sees('-', '-')) {
                     ++at_;
@@ -317,6 +317,7 @@ bool rest_leaves_state(scanner& in, verb what, context so_far) noexcept {
             so_far.callable = false;
             so_far.name = so_far.name == done ? awaited : no;
             break;
+        case token::semicolon:
         case token::other: so_far = {}; break;
         case token::quoted_name:
             so_far.callable = so_far.name != awaited;
@@ -359,6 +360,18 @@ bool may_leave_state(std::string_view sql) noexcept {
 bool is_copy(std::string_view sql) noexcept {
     scanner in{sql};
     return find_verb(in) == token::word && is(in.word(), "copy"sv);
+}
+
+bool is_single(std::string_view sql) noexcept {
+    scanner in{sql};
+    bool ended = false;
+    for (auto got = in.next(); got != token::end && got != token::unclear; got = in.next()) {
+        if (ended && got != token::semicolon) {
+            return false;
+        }
+        ended = ended || got == token::semicolon;
+    }
+    return true;
 }
 
 bool is_preparable(std::string_view sql) noexcept {

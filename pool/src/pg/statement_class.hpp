@@ -12,6 +12,9 @@ namespace trunkline::pg {
 /// Whether it is a COPY. That one cannot stand in a pipeline.
 [[nodiscard]] bool is_copy(std::string_view sql) noexcept;
 
+/// Whether nothing stands behind its end.
+[[nodiscard]] bool is_single(std::string_view sql) noexcept;
+
 /// Whether it reads or writes rows, so that preparing it saves the server its parsing and planning.
 [[nodiscard]] bool is_preparable(std::string_view sql) noexcept;
 

@@ -74,7 +74,6 @@ private:
     bool open_ = false;                  // the server has agreed
     bool over_ = false;                  // the outcome is known
     bool ended_ = false;                 // of COPY's data the end has been sent, or has come
-    bool settled_ = false;               // the server's time-out has been taken back for it
     bool binary_ = false;
     bool reported_ = false;
     std::uint64_t rows_given_ = 0;
