@@ -174,14 +174,15 @@ asio::awaitable<transaction> connection::begin(transaction_options options) {
         transactions_ = std::make_shared<detail::transaction_state>(*this);
     }
     const auto state = transactions_;
+    auto timeout = options.timeout;
     if (!is_settled()) {
-        co_await settle({});
+        timeout = co_await settle(timeout);
     }
     if (session_->state() == pg::session_state::clean) {
         state->end_all();  // a statement of the program's own has
     }
     const bool inside = session_->state() == pg::session_state::in_transaction;
-    if (inside && options != transaction_options{}) {
+    if (const transaction_options none{.timeout = options.timeout}; inside && options != none) {
         throw error{pool_errc::invalid_value, "a transaction is open: a savepoint inside it has no options"};
     }
     const auto level = state->open(inside);
@@ -189,7 +190,7 @@ asio::awaitable<transaction> connection::begin(transaction_options options) {
     const auto sql = inside ? "SAVEPOINT " + state->savepoint(level) : "BEGIN" + modes;
     const auto session = session_;
     try {
-        co_await run_now({}, sql, parameters{}, manner{});
+        co_await run_now(timeout, sql, parameters{}, manner{});
     } catch (const error& failure) {
         if (was_not_sent(failure) || is_refusal(failure, *session)) {
             state->end(level);
@@ -248,7 +249,7 @@ asio::awaitable<detail::transfer_handle> transaction::open(detail::transfer_sort
     co_return co_await on.open(sort, options, std::move(sql), std::move(values));
 }
 
-asio::awaitable<transaction> transaction::begin() {
+asio::awaitable<transaction> transaction::begin(std::chrono::milliseconds timeout) {
     auto& on = connection();
     const auto state = state_;
     const auto level = level_;
@@ -256,19 +257,20 @@ asio::awaitable<transaction> transaction::begin() {
         throw error{pool_errc::transaction_nested, diagnostics{}};
     }
     if (!on.is_settled()) {
-        co_await on.settle({});
+        timeout = co_await on.settle(timeout);
     }
     check_inside(*state, level, *on.session_);
-    co_return co_await on.begin();
+    const transaction_options options{.timeout = timeout};
+    co_return co_await on.begin(options);
 }
 
-asio::awaitable<void> transaction::rollback() {
+asio::awaitable<void> transaction::rollback(std::chrono::milliseconds timeout) {
     auto& on = connection();
     state_->abandon(level_);
-    co_await on.settle({});
+    co_await on.settle(timeout);
 }
 
-asio::awaitable<void> transaction::commit() {
+asio::awaitable<void> transaction::commit(std::chrono::milliseconds timeout) {
     auto& on = connection();
     const auto state = state_;  // the guard may be moved, or destroyed, meanwhile
     const auto level = level_;
@@ -277,7 +279,7 @@ asio::awaitable<void> transaction::commit() {
         throw error{pool_errc::transaction_nested, diagnostics{}};
     }
     if (!on.is_settled()) {
-        co_await on.settle({});
+        timeout = co_await on.settle(timeout);
     }
     check_inside(*state, level, *session);
     const auto before = session->state();
@@ -287,7 +289,7 @@ asio::awaitable<void> transaction::commit() {
     std::optional<error> failure;
     std::string tag;
     try {
-        const auto answer = co_await on.run_now({}, sql, parameters{}, trunkline::connection::manner{});
+        const auto answer = co_await on.run_now(timeout, sql, parameters{}, trunkline::connection::manner{});
         tag = answer.command_tag();
     } catch (const error& failed) {
         failure = failed;

@@ -250,3 +250,26 @@ TEST_CASE("what is out of order is refused, and harms nothing") {
         CHECK(table.rows() == "1 3");
     });
 }
+
+TEST_CASE("TO-9: BEGIN, COMMIT and ROLLBACK have their time, and of a COMMIT that exceeds it nobody knows") {
+    run_on(fixture::settings("timed_transaction", {.min = 0, .max = 1}), [](pool& lines) -> asio::awaitable<void> {
+        number_table table{"timed"};
+        table.observer().execute(
+            "CREATE OR REPLACE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS "
+            "'BEGIN PERFORM pg_sleep(60); RETURN NULL; END';"
+            "CREATE CONSTRAINT TRIGGER lingers AFTER INSERT ON timed DEFERRABLE INITIALLY DEFERRED FOR EACH ROW "
+            "EXECUTE FUNCTION linger()");
+        auto held = co_await lines.acquire();
+        auto tx = co_await held->begin({.timeout = 5s});
+        co_await tx.query(table.insert(1));
+        {
+            auto inner = co_await tx.begin(5s);
+            co_await inner.rollback(5s);
+        }
+        const auto late = co_await outcome_of(tx.commit(50ms));
+        CHECK(late == pool_errc::commit_unknown);  // the server's own time-out does not cover what a COMMIT does last
+        const auto then = co_await value_of(*held, "SELECT 'on'");
+        CHECK(then == "on");
+        CHECK(table.rows().empty());
+    });
+}

@@ -9,6 +9,7 @@
 #include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/this_coro.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -80,14 +81,15 @@ public:
     /// - `operation_in_progress`: nothing was sent, and the transaction stays open.
     ///
     /// Cancellation: as the connection's, but with `commit_unknown`; of a savepoint with `operation_aborted`.
-    boost::asio::awaitable<void> commit();
+    /// `timeout`: from the call to the outcome, for this and the others here; 0: `query.timeout`.
+    boost::asio::awaitable<void> commit(std::chrono::milliseconds timeout = std::chrono::milliseconds{0});
 
     /// Rolls back; inner ones end with it. From the call on nothing runs in it any more: if this fails or is cancelled,
     /// the connection owes the rollback as after destruction.
-    boost::asio::awaitable<void> rollback();
+    boost::asio::awaitable<void> rollback(std::chrono::milliseconds timeout = std::chrono::milliseconds{0});
 
     /// A savepoint inside this one. Throws `error`: `transaction_nested` if another inner one is open.
-    boost::asio::awaitable<transaction> begin();
+    boost::asio::awaitable<transaction> begin(std::chrono::milliseconds timeout = std::chrono::milliseconds{0});
 
     /// Calls `body(transaction&)` inside a savepoint, releases it afterwards and gives what the body gave; when the body
     /// throws, rolls back to the savepoint and throws the same. It never runs the body again: 40001 and 40P01 concern the

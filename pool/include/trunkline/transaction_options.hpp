@@ -21,13 +21,15 @@ enum class access_mode : unsigned char {
 };
 
 /// How a transaction begins. Trivially destructible, so that it may stand inside a `co_await` expression. Everything
-/// travels in the BEGIN itself. A savepoint has no options.
+/// travels in the BEGIN itself. A savepoint has no options but `timeout`.
 struct transaction_options {
     isolation_level isolation = isolation_level::server_default;
     access_mode access = access_mode::server_default;
     /// Waits at its first statement until it can run without any danger of 40001, for a long report say. It needs
     /// `serializable` and `read_only`, both said here: PostgreSQL would ignore it silently elsewhere.
     bool deferrable = false;
+    /// For the BEGIN itself (a savepoint may have it, too), from the call to its answer. 0: `query.timeout`.
+    std::chrono::milliseconds timeout{0};
 
     bool operator==(const transaction_options&) const noexcept = default;
 };
