@@ -149,10 +149,10 @@ TEST_CASE("a text holds one statement, or more") {
     for (const char* const one :
          {"", ";", "SELECT 1", "SELECT 1;", "SELECT ';' ; -- end", "SELECT $a$;$a$;;", "SELECT 1 /* ; */"}) {
         INFO(one);
-        CHECK(pg::is_single(one));
+        CHECK(trunkline::pg::is_single(one));
     }
     for (const char* const more : {"SELECT 1; SELECT 2", ";;x", "SELECT ';'; 'x'"}) {
         INFO(more);
-        CHECK_FALSE(pg::is_single(more));
+        CHECK_FALSE(trunkline::pg::is_single(more));
     }
 }

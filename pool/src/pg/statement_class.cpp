@@ -339,7 +339,7 @@ bool rest_leaves_state(scanner& in, verb what, context so_far) noexcept {
 bool may_leave_state(std::string_view sql) noexcept {
     scanner in{sql};
     const auto first = find_verb(in);
-    if (first == token::end || (first == token::other && in.next() == token::end)) {  // nothing, or a lone semicolon
+    if (first == token::end || (first == token::semicolon && in.next() == token::end)) {  // nothing, or that alone
         return false;
     }
     if (first != token::word || !std::ranges::binary_search(harmless_verbs, lowered{in.word()}.view())) {
