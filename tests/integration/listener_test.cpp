@@ -287,12 +287,12 @@ TEST_CASE("a listener asks a silent server for a sign of life, and takes another
     auto settings = settings_for("listener_check");
     settings.connect.url = fixture::server().url();
     run_on(settings, [](pool& lines) -> asio::awaitable<void> {
-        listener ear{lines, {.check_every = 50ms}};
+        listener ear{lines, {.check_every = 500ms}};
         co_await ear.listen("a");
         const auto pid = ear.backend_pid();
         beside<listener_event> next;
         co_await next.begin(ear.next());
-        co_await pause(200ms);  // some signs of life
+        co_await pause(1'200ms);  // some signs of life
         CHECK(!next.how.has_value());
         CHECK(ear.backend_pid() == pid);
         fixture::server().pause();

@@ -188,23 +188,23 @@ TEST_CASE("a lease that ends ends its stream, and who has the connection next se
 
 TEST_CASE("TO-9: a stream's time passes while it waits for the server, and not while the program is busy") {
     auto settings = settings_for("stream_time");
-    settings.query.timeout = 400ms;
+    settings.query.timeout = 1s;
     run_on(settings, [](pool& lines) -> asio::awaitable<void> {
         auto held = co_await lines.acquire();
         co_await held->query("SELECT 1");  // tells the server the time
         auto rows = co_await held->stream(endless);
-        for (int i = 0; i < 3; ++i) {
-            co_await pause(300ms);
+        for (int i = 0; i < 2; ++i) {
+            co_await pause(1'200ms);
             const auto one = co_await rows.next();
             CHECK(one.has_value());
         }
         rows.stop();
         auto slow =
-            co_await held->stream("SELECT i, repeat('x', 10000), pg_sleep(0.15) FROM generate_series(1, 6) AS i");
-        const auto all = co_await numbers_of(slow);  // 900 ms in all
+            co_await held->stream("SELECT i, repeat('x', 10000), pg_sleep(0.25) FROM generate_series(1, 6) AS i");
+        const auto all = co_await numbers_of(slow);  // 1.5 s in all
         CHECK(counts_from_one(all, 6));
         auto stuck = co_await held->stream(
-            {.timeout = 100ms}, "SELECT i, repeat('x', 10000), pg_sleep(i / 3 * 60) FROM generate_series(1, 3) AS i");
+            {.timeout = 500ms}, "SELECT i, repeat('x', 10000), pg_sleep(i / 3 * 60) FROM generate_series(1, 3) AS i");
         std::optional<error> why;
         (void)co_await numbers_of(stuck, &why);
         CHECK((why && why->code() == pool_errc::query_timeout));
@@ -264,13 +264,13 @@ TEST_CASE("a session that is killed ends its stream, whether somebody waits or n
 
 TEST_CASE("inside a transaction a stream belongs to it, and a commit waits for its end") {
     auto settings = settings_for("stream_transaction");
-    settings.query.timeout = 400ms;
+    settings.query.timeout = 1s;
     run_on(settings, [](pool& lines) -> asio::awaitable<void> {
         number_table table{"streamed"};
         auto held = co_await lines.acquire();
         auto tx = co_await held->begin();
         co_await tx.query(table.insert(1));  // the server is told its time
-        auto slow = co_await tx.stream("SELECT i, repeat('x', 10000), pg_sleep(0.1) FROM generate_series(1, 6) AS i");
+        auto slow = co_await tx.stream("SELECT i, repeat('x', 10000), pg_sleep(0.25) FROM generate_series(1, 6) AS i");
         const auto early = co_await outcome_of(tx.commit());
         CHECK(early == pool_errc::operation_in_progress);
         const auto all = co_await numbers_of(slow);
