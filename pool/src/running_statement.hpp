@@ -21,32 +21,30 @@ struct awaited_operation : Operation {
 
     /// Starts it; `sleeper` resumes when it has ended.
     void start_on(std::shared_ptr<pg::session> session) noexcept {
-        if (on_cancellation([this, session] { session->cancel(*this); })) {
-            session->start(*this);
-        } else {
-            this->code = make_error_code(boost::system::errc::not_enough_memory);
-            sleeper.try_post();
-        }
+        begin([this, session] { session->cancel(*this); }, [&] { session->start(*this); });
     }
-
-    /// The same for a notification.
+    /// The same for a notification. A session that is given up meanwhile ends at once, so nothing here keeps it.
     void hear_on(const std::shared_ptr<pg::session>& session) noexcept {
-        // A session that is given up meanwhile ends at once, so nothing here keeps it.
-        const std::weak_ptr<pg::session> given{session};
-        const auto cancel = [this, given] {
+        const auto cancel = [this, given = std::weak_ptr<pg::session>{session}] {
             if (const auto lives = given.lock()) {
                 lives->cancel(*this);
             }
         };
+        begin(cancel, [&] { session->hear(*this); });
+    }
+
+    suspension sleeper;
+
+private:
+    template <typename Cancel, typename Start>
+    void begin(Cancel cancel, Start start) noexcept {
         if (on_cancellation(cancel)) {
-            session->hear(*this);
+            start();
         } else {
             this->code = make_error_code(boost::system::errc::not_enough_memory);
             sleeper.try_post();
         }
     }
-
-    suspension sleeper;
 
 protected:
     /// False: there was no memory for it.

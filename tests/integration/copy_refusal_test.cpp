@@ -3,7 +3,6 @@
 #include <trunkline/sqlstate.hpp>
 
 #include <optional>
-#include <thread>
 #include <utility>
 
 // Data that the server refuses.
@@ -20,24 +19,17 @@ pool_settings settings_for(const std::string& application) {
 
 error_code code_of_state(std::string_view state) { return {sqlstate_value(state), sqlstate_category()}; }
 
-/// How a COPY into `t` of such data fails; no code if it does not.
-asio::awaitable<error> refusal_of(connection& on, std::string sql, std::string data) {
-    std::optional<error> why;
-    try {
-        auto to = co_await on.copy_in(sql);
-        co_await to.write(data);
-        (void)co_await to.finish();
-    } catch (const error& failed) {
-        why.emplace(failed);
-    }
-    if (!why) {
-        why.emplace(error_code{}, diagnostics{});
-    }
-    co_return *why;
-}
-
 asio::awaitable<std::string> rows_of_t(connection& on) {
     return value_of(on, "SELECT coalesce(string_agg(t::text, ' ' ORDER BY i), '') FROM t");
+}
+
+/// Holds this thread, and the pool with it, until the server has said all: a COPY that it has refused is over there. A
+/// thousand looks at most, for a part of the data may not have left.
+void wait_until_refused(int backend_pid, const std::string& url) {
+    plain_connection observer{url};
+    const auto sql = "SELECT state FROM pg_stat_activity WHERE pid = " + std::to_string(backend_pid);
+    for (int looks = 0; looks < 1'000 && observer.scalar(sql) == "active"; ++looks) {
+    }
 }
 
 }  // namespace
@@ -46,14 +38,14 @@ TEST_CASE("data that the server refuses is an error that names its place, soon, 
     run_on(settings_for("copy_refused"), [](pool& lines) -> asio::awaitable<void> {
         auto held = co_await lines.acquire();
         co_await held->query("CREATE TEMP TABLE t (i int PRIMARY KEY, s text)");
-        const auto text = co_await refusal_of(*held, "COPY t FROM STDIN", "1\ta\nsecret\tb\n");
+        const auto text = co_await failure_of(load(*held, "COPY t FROM STDIN", "1\ta\nsecret\tb\n"));
         CHECK(text.sqlstate() == "22P02");
         CHECK(text.detail() == "COPY t, line 2, column i");
         CHECK(text.statement() == "COPY t FROM STDIN");
-        const auto key = co_await refusal_of(*held, "COPY t FROM STDIN", "1\ta\n1\tb\n");
+        const auto key = co_await failure_of(load(*held, "COPY t FROM STDIN", "1\ta\n1\tb\n"));
         CHECK(key.code() == sqlstate::unique_violation);
         CHECK(key.detail() == "Key (i)=(1) already exists.; COPY t, line 2");
-        const auto header = co_await refusal_of(*held, "COPY t FROM STDIN (FORMAT binary)", "no header");
+        const auto header = co_await failure_of(load(*held, "COPY t FROM STDIN (FORMAT binary)", "no header"));
         CHECK(header.sqlstate() == "22P04");
 
         // A server that has refused the first row hears of not much more, unless libpq reads that in the wrong moment.
@@ -101,7 +93,7 @@ TEST_CASE("a refusal that comes together with notices is told soon, too") {
             for (int written = 0; !why && written < 1'000; ++written) {
                 why = co_await outcome_of(to.write(rows));
                 if (written == 0) {
-                    std::this_thread::sleep_for(200ms);  // all that the server says is there when the pool looks
+                    wait_until_refused(held->backend_pid(), settings.connect.url);
                 }
                 co_await asio::post(asio::use_awaitable);
             }

@@ -42,27 +42,6 @@ asio::awaitable<void> check_in_step(connection& on, int pid) {
     }
 }
 
-asio::awaitable<void> load(connection& on, std::string sql, std::string data, int times) {
-    auto to = co_await on.copy_in(sql);
-    for (int i = 0; i < times; ++i) {
-        co_await to.write(data);
-    }
-    co_await to.finish();
-}
-
-asio::awaitable<error> failure_of(asio::awaitable<void> what) {
-    std::optional<error> why;
-    try {
-        co_await std::move(what);
-    } catch (const error& failed) {
-        why.emplace(failed);
-    }
-    if (!why) {
-        why.emplace(error_code{}, diagnostics{});
-    }
-    co_return *why;
-}
-
 }  // namespace
 
 TEST_CASE("a COPY that fails before it has read any data leaves its connection in step") {

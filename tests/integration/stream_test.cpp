@@ -45,20 +45,6 @@ bool counts_from_one(const std::vector<int>& all, std::size_t to) {
     return all.size() == to;
 }
 
-template <typename Streams>
-asio::awaitable<error> failure_of(Streams& from, std::string sql) {
-    std::optional<error> why;
-    try {
-        (void)co_await from.stream(sql);
-    } catch (const error& failed) {
-        why.emplace(failed);
-    }
-    if (!why) {
-        why.emplace(error_code{}, diagnostics{});
-    }
-    co_return *why;
-}
-
 // The server sends 8 KiB at a time: rows that are to come one by one are longer, and each one's end comes with the next.
 constexpr const char* endless = "SELECT generate_series(1, 1000000000), repeat('x', 1000)";
 
@@ -112,7 +98,7 @@ TEST_CASE(
     "a statement that the server refuses fails before there is a stream, and one that fails midway after its rows") {
     run_on(settings_for("stream_failure"), [](pool& lines) -> asio::awaitable<void> {
         auto held = co_await lines.acquire();
-        const auto refused = co_await failure_of(*held, "SELECT nonsense");
+        const auto refused = co_await failure_of(held->stream("SELECT nonsense"));
         CHECK(refused.code() == sqlstate::undefined_column);
         CHECK(refused.position() == 8);
         CHECK(refused.statement() == "SELECT nonsense");
@@ -296,7 +282,7 @@ TEST_CASE("COPY is no statement for a stream, and the connection goes on") {
         co_await held->query("CREATE TEMP TABLE t (i int)");
         for (const char* const sql : {"COPY t FROM STDIN", "COPY (SELECT generate_series(1, 1000)) TO STDOUT"}) {
             INFO(sql);
-            const auto refused = co_await failure_of(*held, sql);
+            const auto refused = co_await failure_of(held->stream(sql));
             CHECK(refused.code() == pool_errc::unsupported_statement);
             const auto then = co_await value_of(*held, "SELECT 'on'");
             CHECK(then == "on");

@@ -8,6 +8,7 @@
 #include <boost/asio.hpp>
 
 #include <exception>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -54,6 +55,30 @@ boost::asio::awaitable<error_code> outcome_of(boost::asio::awaitable<T> operatio
         how = failed.code();
     }
     co_return how;
+}
+
+/// The same with all that it says.
+template <typename T>
+boost::asio::awaitable<error> failure_of(boost::asio::awaitable<T> operation) {
+    std::optional<error> why;
+    try {
+        (void)co_await std::move(operation);
+    } catch (const error& failed) {
+        why.emplace(failed);
+    }
+    if (!why) {
+        why.emplace(error_code{}, diagnostics{});
+    }
+    co_return *why;
+}
+
+/// Loads `data` so many times by a COPY.
+inline boost::asio::awaitable<void> load(connection& on, std::string sql, std::string data, int times = 1) {
+    auto to = co_await on.copy_in(sql);
+    for (int i = 0; i < times; ++i) {
+        co_await to.write(data);
+    }
+    co_await to.finish();
 }
 
 /// The first value of the answer, as text.

@@ -76,10 +76,11 @@ public:
     boost::asio::awaitable<std::vector<statement_outcome>> try_run(const pipeline& statements,
                                                                    pipeline_options options = {});
 
-    /// The next notification, after `LISTEN`; those that have come already, up to 1,024, first. Inside a transaction the server
-    /// sends none. Meanwhile the connection may run statements, but one call of this only. Throws `error`: `query_timeout`, `operation_aborted` when cancelled (then
-    /// none is lost), `notifications_missed` once where more had come than are kept, `operation_in_progress` for a second
-    /// call, what ended the connection, and `lease_released` when the lease ends. For long listening: `<trunkline/listener.hpp>`.
+    /// The next notification, after `LISTEN`; those that have come already, up to 1,024, first. Inside a transaction the
+    /// server sends none. Meanwhile the connection may run statements, but one call of this only. Throws `error`:
+    /// `query_timeout`, `operation_aborted` when cancelled (then none is lost), `notifications_missed` once where more had
+    /// come than are kept, `operation_in_progress` for a second call, what ended the connection, and `lease_released` when
+    /// the lease ends. For long listening: `<trunkline/listener.hpp>`.
     boost::asio::awaitable<notification> notified(notified_options options = {});
 
     /// The server's process for this session, as `pg_stat_activity.pid` shows it; 0 without a session.
@@ -100,6 +101,7 @@ protected:
 private:
     friend class trunkline::transaction;
     friend class pool;
+    friend class detail::query_calls<connection>;
     friend class detail::statement_calls<connection>;
 
     boost::asio::awaitable<result> run(query_options options, std::string sql, parameters values);

@@ -114,7 +114,10 @@ struct connection_info {
 ///
 /// In the child of a `fork()` the pool remains the parent's: acquires and `start` fail with `pool_errc::closed`, everything
 /// else does nothing, and its destruction sends nothing on the parent's sockets. A child opens a pool of its own.
-class pool {
+///
+/// `query` and `execute`: acquire, run one statement and return the connection. Like `acquire` and then the connection's;
+/// the acquire's time-out is the settings', that of `query_options` is the statement's.
+class pool : public detail::query_calls<pool> {
 public:
     /// Checks the settings and reads the URL; opens nothing yet. Throws `settings_error` with every problem.
     explicit pool(boost::asio::any_io_executor executor, pool_settings settings = {}, pool_hooks hooks = {});
@@ -164,31 +167,6 @@ public:
             token, options, &why);
     }
 
-    /// Acquires, runs one statement and returns the connection. Like `acquire` and then `connection::query`; the
-    /// acquire's time-out is the settings', that of `options` is the statement's.
-    template <typename... Args>
-    boost::asio::awaitable<result> query(std::string_view sql, Args&&... args) {
-        return query_with(impl_, {}, std::string{sql}, detail::collect<Args...>(args...));
-    }
-    template <typename... Args>
-    boost::asio::awaitable<result> query(query_options options, std::string_view sql, Args&&... args) {
-        return query_with(impl_, options, detail::text_of(options, sql), detail::collect<Args...>(args...));
-    }
-    boost::asio::awaitable<result> query(std::string_view sql, parameters values) {
-        return query_with(impl_, {}, std::string{sql}, std::move(values));
-    }
-    boost::asio::awaitable<result> query(query_options options, std::string_view sql, parameters values) {
-        return query_with(impl_, options, detail::text_of(options, sql), std::move(values));
-    }
-    /// The same, and gives the number of rows that it touched.
-    template <typename... Args>
-    boost::asio::awaitable<std::uint64_t> execute(std::string_view sql, Args&&... args) {
-        return detail::rows_affected_by(query(sql, std::forward<Args>(args)...));
-    }
-    template <typename... Args>
-    boost::asio::awaitable<std::uint64_t> execute(query_options options, std::string_view sql, Args&&... args) {
-        return detail::rows_affected_by(query(options, sql, std::forward<Args>(args)...));
-    }
     /// Acquires, runs a pipeline and returns the connection. Like `acquire` and then `connection::run`. `statements` must live
     /// until this has completed.
     boost::asio::awaitable<std::vector<result>> run(const pipeline& statements, pipeline_options options = {}) {
@@ -251,12 +229,16 @@ public:
 
 private:
     friend class listener;
+    friend class detail::query_calls<pool>;
     using acquire_handler = boost::asio::any_completion_handler<void(error_code, lease)>;
 
     static void begin_acquire(const std::shared_ptr<detail::pool_impl>& impl, acquire_options options,
                               source_location where, diagnostics* why, acquire_handler handler);
     static boost::asio::awaitable<std::vector<result>> run_with(std::shared_ptr<detail::pool_impl> impl,
                                                                 const pipeline& statements, pipeline_options options);
+    boost::asio::awaitable<result> run(query_options options, std::string sql, parameters values) {
+        return query_with(impl_, options, std::move(sql), std::move(values));
+    }
     static boost::asio::awaitable<result> query_with(std::shared_ptr<detail::pool_impl> impl, query_options options,
                                                      std::string sql, parameters values);
 

@@ -111,6 +111,7 @@ public:
 
 private:
     friend class trunkline::connection;
+    friend class detail::query_calls<transaction>;
     friend class detail::statement_calls<transaction>;
     friend struct detail::failed_run;
     friend boost::asio::awaitable<void> detail::recover(detail::failed_run& from, retry_options retry);

@@ -60,6 +60,7 @@ struct operation {
     // The session's own, while it is under way:
     const char* name = nullptr;  ///< what it is prepared as; null: it is not
     std::size_t preparing = 0;   ///< statements prepared in front of it whose answers have not come
+    bool is_copy = false;        ///< its first word says so
     bool is_settled = false;     ///< the server's time-out has been taken back in front of it
     bool plan_lost = false;      ///< it failed because of how it was prepared, and not by itself
 };

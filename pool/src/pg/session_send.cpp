@@ -21,7 +21,7 @@ constexpr const char* gentle_reset[]{
 constexpr const char* full_reset[]{"DISCARD ALL"};
 
 /// Whether it cannot be a part of libpq's pipeline.
-bool stands_alone(const operation& what) noexcept { return what.is_transfer || is_copy(what.sql); }
+bool stands_alone(const operation& what) noexcept { return what.is_transfer || what.is_copy; }
 
 bool send_text(PGconn* to, const char* sql) noexcept {
     return PQsendQueryParams(to, sql, 0, nullptr, nullptr, nullptr, nullptr, 0) == 1;
@@ -31,6 +31,7 @@ bool send_text(PGconn* to, const char* sql) noexcept {
 
 /// Takes a new operation of the user's: sends it, or lets it wait, or refuses it.
 void session::link::admit(operation& what, news& told) {
+    what.is_copy = what.pieces == nullptr && is_copy(what.sql);
     if (const auto refused =
             what.pieces != nullptr ? check_batch(*what.pieces, what.said) : check_statement(what, what.said)) {
         what.code = refused;

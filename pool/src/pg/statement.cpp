@@ -51,7 +51,7 @@ error_code check_statement(const operation& what, diagnostics& said) {
         return refuse(pool_errc::invalid_text, "the statement holds a NUL byte");
     }
     const std::size_t count = what.values != nullptr ? what.values->size() : 0;
-    if (is_copy(what.sql) && !is_single(what.sql)) {  // it goes by the simple protocol, which would run both
+    if (what.is_copy && !is_single(what.sql)) {  // it goes by the simple protocol, which would run both
         return refuse(pool_errc::unsupported_statement, "another statement stands behind a COPY; nothing was sent");
     }
     if (count > most_parameters) {
@@ -93,7 +93,7 @@ bool send_statement(PGconn* to, const operation& what) {
         }
     }
     const int count = static_cast<int>(values.size());
-    if (count == 0 && what.name == nullptr && is_copy(what.sql)) {
+    if (what.is_copy && count == 0) {
         // Not as the others, with a Sync behind it: the end of the data has one of its own, and a COPY that fails before it
         // reads any would be answered by two ReadyForQuery.
         return PQsendQuery(to, what.sql.data()) == 1;

@@ -17,11 +17,10 @@ namespace trunkline::detail {
 
 boost::asio::awaitable<std::uint64_t> rows_affected_by(boost::asio::awaitable<result> running);
 
-/// The calls that run one statement. `Runner` derives from this and has
-/// `awaitable<result> run(query_options, std::string, parameters)` and
-/// `awaitable<transfer_handle> open(transfer_sort, query_options, std::string, parameters)`.
+/// The calls that give a statement's rows at once. `Runner` derives from this and has
+/// `awaitable<result> run(query_options, std::string, parameters)`.
 template <typename Runner>
-class statement_calls {
+class query_calls {
 public:
     /// Runs one statement with its parameters `$1 …` in the binary format and gives its rows. Statement and parameters
     /// are copied before the first suspension. Throws `error`: a `sqlstate` of the server's, a `pool_errc`, or
@@ -54,6 +53,19 @@ public:
         return rows_affected_by(query(options, sql, std::forward<Args>(args)...));
     }
 
+protected:
+    query_calls() = default;
+    ~query_calls() = default;
+    Runner& self() noexcept { return static_cast<Runner&>(*this); }
+};
+
+/// These, and those whose rows or data pass piece by piece. `Runner` has, besides,
+/// `awaitable<transfer_handle> open(transfer_sort, query_options, std::string, parameters)`.
+template <typename Runner>
+class statement_calls : public query_calls<Runner> {
+    using query_calls<Runner>::self;
+
+public:
     /// Runs one statement and gives its rows one after another, in bounded memory. Completes when the first row has come,
     /// or the end. Otherwise like `query`; the statement is not prepared.
     template <typename... Args>
@@ -88,8 +100,6 @@ public:
     }
 
 private:
-    Runner& self() noexcept { return static_cast<Runner&>(*this); }
-
     template <typename Face>
     static boost::asio::awaitable<Face> as(boost::asio::awaitable<transfer_handle> opening) {
         auto opened = co_await std::move(opening);
@@ -97,7 +107,7 @@ private:
         co_return face;
     }
 
-    friend Runner;
+protected:
     statement_calls() = default;
     ~statement_calls() = default;
 };
